@@ -1,0 +1,8 @@
+"""minidiff: DeepFloyd IF and the course project around it, written out by hand.
+
+Data goes one way, and a module knows only what stands to its left:
+
+    prompt -> tokenizer -> T5 -> text states -> [guidance asks the UNet, equations step] x N -> image
+
+Start reading at `minidiff/equations.py`: that is the file you are meant to change.
+"""
