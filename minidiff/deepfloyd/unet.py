@@ -1,0 +1,357 @@
+"""DeepFloyd IF's stage-I UNet, written out: noisy picture, timestep, text -> noise and variance.
+
+Module names are the official state-dict keys, so loading needs no renaming. From the bottom up:
+
+    TimeEmbedding   t -> sinusoid -> two linears
+    TextPooling     T5 states -> one vector that is added to the time embedding
+    ResBlock        two convolutions; the embedding scales and shifts the second norm
+    Attention       picture attends to text and to itself, in one softmax over [text, picture]
+    DownBlock, MidBlock, UpBlock    the U: skips are pushed on the way down and popped on the way up
+    UNet            the whole model; Cond is what it wants to know of a prompt, computed once
+
+Stage I only: the 64 -> 256 upscaler (class embedding, skip scaling) is another model.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from minidiff.deepfloyd.unet_config import DOWN_BLOCKS, TEXT_NORM_GROUPS, UP_BLOCKS, UNetConfig
+from minidiff.errors import UserError
+
+
+@dataclass(frozen=True)
+class Cond:
+    """What the UNet needs of P prompts, the same at every timestep: compute once, use each step.
+
+    pooled   (P, embed_dim), added to the time embedding
+    keys     one (P, heads, L, head_dim) per attention layer, in the order the layers run
+    values   likewise
+    """
+
+    pooled: Tensor
+    keys: tuple[Tensor, ...]
+    values: tuple[Tensor, ...]
+
+    def __len__(self) -> int:
+        return len(self.pooled)
+
+    def map(self, f) -> "Cond":
+        """Apply f to every tensor."""
+        return Cond(f(self.pooled), tuple(map(f, self.keys)), tuple(map(f, self.values)))
+
+    def take(self, rows) -> "Cond":
+        """The given prompts, in that order and as often as named: take([0, 0, 2])."""
+        rows = torch.as_tensor(rows, device=self.pooled.device)
+        return self.map(lambda x: x[rows])
+
+    @staticmethod
+    def cat(conds: list["Cond"]) -> "Cond":
+        """Several prompts' conditions as one batch."""
+        return Cond(
+            torch.cat([c.pooled for c in conds]),
+            tuple(torch.cat(ks) for ks in zip(*(c.keys for c in conds))),
+            tuple(torch.cat(vs) for vs in zip(*(c.values for c in conds))),
+        )
+
+
+# --- embeddings ------------------------------------------------------------------------------
+
+
+def sinusoid(t: Tensor, dim: int) -> Tensor:
+    """Transformer position encoding of the timestep: (B,) -> (B, dim), cosines first, fp32."""
+    half = dim // 2
+    freqs = torch.exp(-math.log(10000) * torch.arange(half, device=t.device) / half)
+    angles = t.float()[:, None] * freqs
+    return torch.cat([angles.cos(), angles.sin()], dim=1)
+
+
+class TimeEmbedding(nn.Module):
+    def __init__(self, sinusoid_dim: int, dim: int):
+        super().__init__()
+        self.linear_1 = nn.Linear(sinusoid_dim, dim)
+        self.linear_2 = nn.Linear(dim, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.linear_2(F.gelu(self.linear_1(x)))
+
+
+class AttentionPool(nn.Module):
+    """One query, the mean of all tokens, attends to itself and to the tokens. No output layer."""
+
+    def __init__(self, heads: int, dim: int):
+        super().__init__()
+        self.heads = heads
+        self.positional_embedding = nn.Parameter(torch.randn(1, dim) / dim**0.5)
+        self.k_proj = nn.Linear(dim, dim)
+        self.q_proj = nn.Linear(dim, dim)
+        self.v_proj = nn.Linear(dim, dim)
+
+    def forward(self, text: Tensor) -> Tensor:
+        mean = text.mean(dim=1, keepdim=True) + self.positional_embedding  # padding counts too
+        tokens = torch.cat([mean, text], dim=1)  # (B, 1 + L, D)
+        q = split_heads(self.q_proj(mean), self.heads)
+        k = split_heads(self.k_proj(tokens), self.heads)
+        v = split_heads(self.v_proj(tokens), self.heads)
+        return merge_heads(F.scaled_dot_product_attention(q, k, v))[:, 0]  # (B, D)
+
+
+class TextPooling(nn.Module):
+    """Raw T5 states (B, L, text_dim) -> (B, dim)."""
+
+    def __init__(self, text_dim: int, dim: int, heads: int):
+        super().__init__()
+        self.norm1 = nn.LayerNorm(text_dim)
+        self.pool = AttentionPool(heads, text_dim)
+        self.proj = nn.Linear(text_dim, dim)
+        self.norm2 = nn.LayerNorm(dim)
+
+    def forward(self, text: Tensor) -> Tensor:
+        return self.norm2(self.proj(self.pool(self.norm1(text))))
+
+
+def split_heads(x: Tensor, heads: int) -> Tensor:
+    return x.unflatten(-1, (heads, -1)).transpose(1, 2)  # (B, L, C) -> (B, heads, L, C/heads)
+
+
+def merge_heads(x: Tensor) -> Tensor:
+    return x.transpose(1, 2).flatten(2)  # (B, heads, L, d) -> (B, L, heads * d)
+
+
+# --- layers ----------------------------------------------------------------------------------
+
+
+class ResBlock(nn.Module):
+    """Two convolutions around a residual; `resample` halves or doubles the picture in between.
+
+    The resampling sits after the first norm and activation, on both branches, without weights.
+    """
+
+    def __init__(self, c_in: int, c_out: int, config: UNetConfig, resample: str | None = None):
+        super().__init__()
+        self.resample = resample
+        self.norm1 = nn.GroupNorm(config.norm_num_groups, c_in, config.norm_eps)
+        self.conv1 = nn.Conv2d(c_in, c_out, 3, padding=1)
+        self.time_emb_proj = nn.Linear(config.embed_dim, 2 * c_out)
+        self.norm2 = nn.GroupNorm(config.norm_num_groups, c_out, config.norm_eps)
+        self.conv2 = nn.Conv2d(c_out, c_out, 3, padding=1)
+        if c_in != c_out:
+            self.conv_shortcut = nn.Conv2d(c_in, c_out, 1)
+
+    def forward(self, x: Tensor, emb: Tensor) -> Tensor:
+        h = F.gelu(self.norm1(x))
+        if self.resample == "down":
+            h, x = F.avg_pool2d(h, 2), F.avg_pool2d(x, 2)
+        elif self.resample == "up":
+            h, x = F.interpolate(h, scale_factor=2.0), F.interpolate(x, scale_factor=2.0)
+        h = self.conv1(h)
+        scale, shift = self.time_emb_proj(emb)[:, :, None, None].chunk(2, dim=1)  # scale first
+        h = self.norm2(h) * (1 + scale) + shift
+        h = self.conv2(F.gelu(h))
+        if hasattr(self, "conv_shortcut"):
+            x = self.conv_shortcut(x)
+        return x + h
+
+
+class Attention(nn.Module):
+    """Self-attention over the pixels with the prompt's tokens as extra keys and values.
+
+    The text's keys come first, then the picture's: one softmax weighs both.
+    """
+
+    def __init__(self, channels: int, config: UNetConfig):
+        super().__init__()
+        self.heads = channels // config.attention_head_dim
+        inner = self.heads * config.attention_head_dim
+        text_dim = config.cross_attention_dim
+        self.group_norm = nn.GroupNorm(config.norm_num_groups, channels)
+        self.norm_cross = nn.GroupNorm(TEXT_NORM_GROUPS, text_dim)
+        self.to_q = nn.Linear(channels, inner)
+        self.to_k = nn.Linear(channels, inner)
+        self.to_v = nn.Linear(channels, inner)
+        self.add_k_proj = nn.Linear(text_dim, inner)
+        self.add_v_proj = nn.Linear(text_dim, inner)
+        self.to_out = nn.ModuleList([nn.Linear(inner, channels)])
+
+    def text_keys_values(self, text: Tensor) -> tuple[Tensor, Tensor]:
+        """Projected text (B, L, X) -> keys and values (B, heads, L, d). Does not depend on x or t.
+
+        norm_cross takes its statistics over all L positions, padding included: always feed 77.
+        """
+        text = self.norm_cross(text.transpose(1, 2)).transpose(1, 2)
+        k, v = self.add_k_proj(text), self.add_v_proj(text)
+        return split_heads(k, self.heads), split_heads(v, self.heads)
+
+    def forward(self, x: Tensor, text_k: Tensor, text_v: Tensor) -> Tensor:
+        pixels = self.group_norm(x.flatten(2)).transpose(1, 2)  # (B, H*W, C)
+        q = split_heads(self.to_q(pixels), self.heads)
+        k = torch.cat([text_k, split_heads(self.to_k(pixels), self.heads)], dim=2)
+        v = torch.cat([text_v, split_heads(self.to_v(pixels), self.heads)], dim=2)
+        out = merge_heads(F.scaled_dot_product_attention(q, k, v))
+        return x + self.to_out[0](out).transpose(1, 2).unflatten(2, x.shape[2:])
+
+
+# --- blocks ----------------------------------------------------------------------------------
+
+TextKV = list[tuple[Tensor, Tensor]]  # the (keys, values) of a block's attention layers
+
+
+class Block(nn.Module):
+    """A level of the U: `layers` ResBlocks, each followed by attention where the level attends."""
+
+    def __init__(self, c_ins: list[int], c_out: int, attends: bool, config: UNetConfig):
+        super().__init__()
+        self.attends = attends
+        if attends:
+            self.attentions = nn.ModuleList([Attention(c_out, config) for _ in c_ins])
+        self.resnets = nn.ModuleList([ResBlock(c_in, c_out, config) for c_in in c_ins])
+
+    def layer(self, i: int, x: Tensor, emb: Tensor, text: TextKV) -> Tensor:
+        x = self.resnets[i](x, emb)
+        return self.attentions[i](x, *text[i]) if self.attends else x
+
+
+class DownBlock(Block):
+    """Layers, then a halving ResBlock unless it is the deepest level. Every output is a skip."""
+
+    def __init__(self, c_in, c_out, layers, attends, last, config: UNetConfig):
+        super().__init__([c_in] + [c_out] * (layers - 1), c_out, attends, config)
+        if not last:
+            self.downsamplers = nn.ModuleList([ResBlock(c_out, c_out, config, "down")])
+
+    def forward(self, x: Tensor, emb: Tensor, text: TextKV) -> list[Tensor]:
+        outputs = []
+        for i in range(len(self.resnets)):
+            x = self.layer(i, x, emb, text)
+            outputs.append(x)
+        if hasattr(self, "downsamplers"):
+            outputs.append(self.downsamplers[0](x, emb))
+        return outputs
+
+
+class MidBlock(nn.Module):
+    def __init__(self, channels: int, config: UNetConfig):
+        super().__init__()
+        self.attentions = nn.ModuleList([Attention(channels, config)])
+        self.resnets = nn.ModuleList([ResBlock(channels, channels, config) for _ in range(2)])
+
+    def forward(self, x: Tensor, emb: Tensor, text: TextKV) -> Tensor:
+        x = self.resnets[0](x, emb)
+        x = self.attentions[0](x, *text[0])
+        return self.resnets[1](x, emb)
+
+
+class UpBlock(Block):
+    """Layers that each take one skip back in, then a doubling ResBlock unless it is the top level."""
+
+    def __init__(self, c_in, c_out, skips, attends, last, config: UNetConfig):
+        widths = [c_in] + [c_out] * (len(skips) - 1)
+        super().__init__([a + b for a, b in zip(widths, skips)], c_out, attends, config)
+        if not last:
+            self.upsamplers = nn.ModuleList([ResBlock(c_out, c_out, config, "up")])
+
+    def forward(self, x: Tensor, emb: Tensor, skips: list[Tensor], text: TextKV) -> Tensor:
+        for i in range(len(self.resnets)):
+            x = torch.cat([x, skips.pop()], dim=1)  # (B, C + C_skip, H, W): the skip comes second
+            x = self.layer(i, x, emb, text)
+        return self.upsamplers[0](x, emb) if hasattr(self, "upsamplers") else x
+
+
+# --- the model -------------------------------------------------------------------------------
+
+
+class UNet(nn.Module):
+    """eps and variance of a noisy picture, given the timestep and the prompt.
+
+    Holds weights only: nothing is remembered from one call to the next.
+    """
+
+    def __init__(self, config: UNetConfig):
+        super().__init__()
+        self.config = config
+        widths, layers = config.block_out_channels, config.layers
+        top, deepest = widths[0], len(widths) - 1
+        self.conv_in = nn.Conv2d(config.in_channels, top, 3, padding=1)
+        self.time_embedding = TimeEmbedding(top, config.embed_dim)
+        self.encoder_hid_proj = nn.Linear(config.encoder_hid_dim, config.cross_attention_dim)
+        self.add_embedding = TextPooling(
+            config.encoder_hid_dim, config.embed_dim, config.addition_embed_type_num_heads
+        )
+
+        self.down_blocks = nn.ModuleList()
+        skips = [top]  # channels of every skip, in the order they are pushed
+        for i, (c_in, c_out) in enumerate(zip((top, *widths), widths)):
+            attends = DOWN_BLOCKS[config.down_block_types[i]]
+            block = DownBlock(c_in, c_out, layers[i], attends, i == deepest, config)
+            self.down_blocks.append(block)
+            skips += [c_out] * (layers[i] + (i != deepest))
+
+        self.mid_block = MidBlock(widths[-1], config)
+
+        self.up_blocks = nn.ModuleList()
+        c_in = widths[-1]
+        for i, (c_out, n) in enumerate(zip(widths[::-1], layers[::-1])):
+            taken = [skips.pop() for _ in range(n + 1)]
+            attends = UP_BLOCKS[config.up_block_types[i]]
+            self.up_blocks.append(UpBlock(c_in, c_out, taken, attends, i == deepest, config))
+            c_in = c_out
+
+        self.conv_norm_out = nn.GroupNorm(config.norm_num_groups, top, config.norm_eps)
+        self.conv_out = nn.Conv2d(top, config.out_channels, 3, padding=1)
+
+    def attention_layers(self) -> list[Attention]:
+        """All attention layers in the order they run: down, middle, up."""
+        blocks = [*self.down_blocks, self.mid_block, *self.up_blocks]
+        return [layer for block in blocks for layer in getattr(block, "attentions", [])]
+
+    def prepare(self, text: Tensor) -> Cond:
+        """T5 states (P, 77, encoder_hid_dim) -> everything the UNet needs of these P prompts."""
+        if text.ndim != 3 or text.shape[2] != self.config.encoder_hid_dim:
+            raise UserError(
+                f"text states must be (prompts, tokens, {self.config.encoder_hid_dim});"
+                f" got {tuple(text.shape)}: encode the prompts with this checkpoint's own T5"
+            )
+        pooled = self.add_embedding(text)
+        projected = self.encoder_hid_proj(text)
+        pairs = [layer.text_keys_values(projected) for layer in self.attention_layers()]
+        return Cond(pooled, tuple(k for k, _ in pairs), tuple(v for _, v in pairs))
+
+    def forward(self, x: Tensor, t: int | Tensor, text: Tensor | Cond) -> Tensor:
+        """(B, 3, H, W) in about [-1, 1], t in 0..999 (a number or (B,)), text (B, 77, D) or Cond.
+
+        Returns (B, 6, H, W): channels 0-2 are eps, 3-5 the variance coefficient v.
+        """
+        cond = text if isinstance(text, Cond) else self.prepare(text)
+        t = torch.as_tensor(t, device=x.device).expand(len(x))
+        self.check_input(x, cond)
+
+        emb = self.time_embedding(sinusoid(t, self.config.block_out_channels[0]).to(x.dtype))
+        emb = F.gelu(emb + cond.pooled)  # every ResBlock begins with this GELU: once is enough
+        text_kv = iter(zip(cond.keys, cond.values))
+
+        x = self.conv_in(x)
+        skips = [x]
+        for block in self.down_blocks:
+            skips += block(skips[-1], emb, take_text(block, text_kv))
+        x = self.mid_block(skips[-1], emb, take_text(self.mid_block, text_kv))
+        for block in self.up_blocks:
+            x = block(x, emb, skips, take_text(block, text_kv))
+        return self.conv_out(F.gelu(self.conv_norm_out(x)))
+
+    def check_input(self, x: Tensor, cond: Cond) -> None:
+        halvings = 2 ** (len(self.down_blocks) - 1)
+        if x.ndim != 4 or x.shape[1] != self.config.in_channels or x.shape[2] % halvings:
+            raise UserError(
+                f"pictures must be (B, {self.config.in_channels}, H, W) with H and W multiples of"
+                f" {halvings}; got {tuple(x.shape)}"
+            )
+        if len(cond) != len(x):
+            raise UserError(f"{len(x)} pictures need {len(x)} prompts; got {len(cond)}")
+
+
+def take_text(block: nn.Module, text_kv) -> TextKV:
+    """The next keys and values, as many as the block has attention layers."""
+    return [next(text_kv) for _ in getattr(block, "attentions", [])]

@@ -1,0 +1,131 @@
+"""The shape of a stage-I UNet, read from an official unet/config.json and checked."""
+
+from dataclasses import dataclass
+
+from minidiff.deepfloyd.config import read_fields
+from minidiff.errors import UserError
+
+# The block types of stage I, and whether they attend.
+DOWN_BLOCKS = {"ResnetDownsampleBlock2D": False, "SimpleCrossAttnDownBlock2D": True}
+UP_BLOCKS = {"ResnetUpsampleBlock2D": False, "SimpleCrossAttnUpBlock2D": True}
+
+TEXT_NORM_GROUPS = 32  # norm_cross has 32 groups in every official model, whatever the config says
+
+# Official fields for which this file implements one value (stage II and other models differ).
+FIXED = {
+    "act_fn": "gelu",
+    "addition_embed_type": "text",
+    "center_input_sample": False,
+    "class_embed_type": None,
+    "conv_in_kernel": 3,
+    "conv_out_kernel": 3,
+    "cross_attention_norm": "group_norm",
+    "downsample_padding": 1,
+    "dual_cross_attention": False,
+    "encoder_hid_dim_type": "text_proj",
+    "flip_sin_to_cos": True,
+    "freq_shift": 0,
+    "mid_block_scale_factor": 1,
+    "mid_block_type": "UNetMidBlock2DSimpleCrossAttn",
+    "num_attention_heads": None,
+    "num_class_embeds": None,
+    "only_cross_attention": False,
+    "resnet_out_scale_factor": 1.0,
+    "resnet_skip_time_act": False,
+    "resnet_time_scale_shift": "scale_shift",
+    "time_cond_proj_dim": None,
+    "time_embedding_act_fn": None,
+    "time_embedding_type": "positional",
+    "timestep_post_act": None,
+    "upcast_attention": False,
+}
+IGNORED = {
+    "attention_type",
+    "class_embeddings_concat",
+    "dropout",
+    "mid_block_only_cross_attention",
+    "projection_class_embeddings_input_dim",
+    "reverse_transformer_layers_per_block",
+    "sample_size",
+    "transformer_layers_per_block",
+    "use_linear_projection",
+}
+
+
+@dataclass(frozen=True)
+class UNetConfig:
+    """The fields of an official unet/config.json that shape the network."""
+
+    block_out_channels: tuple[int, ...]
+    down_block_types: tuple[str, ...]
+    up_block_types: tuple[str, ...]
+    layers_per_block: int | tuple[int, ...] = 3
+    in_channels: int = 3
+    out_channels: int = 6
+    attention_head_dim: int = 64
+    cross_attention_dim: int = 1280
+    encoder_hid_dim: int = 4096
+    addition_embed_type_num_heads: int = 64
+    time_embedding_dim: int | None = None
+    norm_num_groups: int = 32
+    norm_eps: float = 1e-5
+
+    @classmethod
+    def from_dict(cls, raw: dict) -> "UNetConfig":
+        """Read an official config.json. UserError for what is missing, wrong or not stage I."""
+        values = read_fields(cls, raw, FIXED, IGNORED)
+        for key in ("block_out_channels", "down_block_types", "up_block_types"):
+            if not isinstance(values.get(key), (list, tuple)) or not values[key]:
+                raise UserError(f"unet/config.json: {key} must be a non-empty list")
+        values = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        config = cls(**values)
+        config.check()
+        return config
+
+    def check(self) -> None:
+        """Raise UserError where the fields contradict each other."""
+        levels = len(self.block_out_channels)
+        for name, known in (("down_block_types", DOWN_BLOCKS), ("up_block_types", UP_BLOCKS)):
+            types = getattr(self, name)
+            if len(types) != levels or not set(types) <= set(known):
+                raise UserError(
+                    f"unet/config.json: {name} needs {levels} entries out of {sorted(known)},"
+                    f" one for each of block_out_channels; got {list(types)}"
+                )
+        if not isinstance(self.layers_per_block, int) and len(self.layers_per_block) != levels:
+            raise UserError(f"unet/config.json: layers_per_block needs {levels} entries")
+        numbers = [*self.block_out_channels, *self.layers, self.attention_head_dim]
+        numbers += [self.in_channels, self.out_channels, self.cross_attention_dim]
+        numbers += [self.encoder_hid_dim, self.addition_embed_type_num_heads, self.norm_num_groups]
+        if not all(type(n) is int and 0 < n <= 65536 for n in numbers):
+            raise UserError(f"unet/config.json: sizes must be whole numbers above 0; got {numbers}")
+        self.check_divisors()
+
+    def check_divisors(self) -> None:
+        for channels in self.block_out_channels:
+            if channels % self.norm_num_groups:
+                raise UserError(
+                    f"unet/config.json: {channels} channels do not divide into"
+                    f" norm_num_groups = {self.norm_num_groups}"
+                )
+        if self.cross_attention_dim % TEXT_NORM_GROUPS:
+            raise UserError(
+                f"unet/config.json: cross_attention_dim = {self.cross_attention_dim} must be a"
+                f" multiple of {TEXT_NORM_GROUPS}"
+            )
+        if self.encoder_hid_dim % self.addition_embed_type_num_heads:
+            raise UserError(
+                f"unet/config.json: encoder_hid_dim = {self.encoder_hid_dim} does not divide into"
+                f" addition_embed_type_num_heads = {self.addition_embed_type_num_heads}"
+            )
+
+    @property
+    def layers(self) -> tuple[int, ...]:
+        """ResBlocks of every level on the way down; the way up has one more each."""
+        n = self.layers_per_block
+        return (n,) * len(self.block_out_channels) if isinstance(n, int) else n
+
+    @property
+    def embed_dim(self) -> int:
+        """Width of the embedding of time and pooled text that steers every ResBlock."""
+        return self.time_embedding_dim or 4 * self.block_out_channels[0]
