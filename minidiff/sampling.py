@@ -1,0 +1,189 @@
+"""The one denoising loop. Everything in Part A is this loop with another guidance or another start.
+
+    for (t, t_prev) in pairs:
+        ask the UNet (once, all pictures and all prompts together)
+        estimate x0, take the mean of the step, add its noise
+
+The loop is a generator: it yields after every step, so that a caller can show progress, keep the
+frames of a GIF, or stop.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from minidiff.deepfloyd.unet import Cond, UNet
+from minidiff.equations import (
+    add_noise,
+    forward_process,
+    inpaint_blend,
+    learned_range_log_variance,
+    posterior_mean,
+    x0_from_eps,
+)
+from minidiff.errors import UserError
+from minidiff.guidance import Answer, Guidance
+from minidiff.schedule import Pairs, Schedule
+
+
+class SeededNoise:
+    """Gaussian noise from one CPU generator per picture.
+
+    A picture's noise depends on its own seed and on how often it has drawn, never on the batch it
+    is in or on the device: the same bits everywhere.
+    """
+
+    def __init__(self, seeds: list[int], shape: tuple[int, ...] = (3, 64, 64), device="cpu"):
+        if not seeds:
+            raise UserError("give at least one seed")
+        wrong = [s for s in seeds if not 0 <= s < 2**63]
+        if wrong:
+            raise UserError(f"a seed is a whole number from 0 to 2^63 - 1, not {wrong[0]}")
+        self.generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+        self.shape, self.device = shape, device
+
+    def draw(self, rows: list[int] | None = None) -> Tensor:
+        """(len(rows), *shape): the next noise of these pictures, of all when rows is None."""
+        rows = range(len(self.generators)) if rows is None else rows
+        drawn = [torch.randn(self.shape, generator=self.generators[i]) for i in rows]
+        return torch.stack(drawn).to(self.device)
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one turn of the loop did. Pictures that had not started yet stand still in x."""
+
+    t: int
+    t_prev: int
+    rows: list[int]  # which pictures moved
+    x_t: Tensor  # (B, 3, H, W), all pictures before the step
+    eps: Tensor  # (len(rows), 3, H, W), the combined estimate
+    x0: Tensor  # (len(rows), 3, H, W), the clean picture it implies, thresholded if asked
+    x: Tensor  # (B, 3, H, W), all pictures after the step
+
+
+def estimate(unet: UNet, x: Tensor, t: int, guidance: Guidance, prompts: Cond) -> Answer:
+    """One batched UNet call for all queries of the guidance; (eps, v), each like x.
+
+    prompts is `guidance.prompts` as one Cond: made once, used every step.
+    """
+    pictures = guidance.pictures(x)
+    dtype = unet.conv_in.weight.dtype
+    out = unet(torch.cat(pictures).to(dtype), t, prompts).to(x.dtype)
+    answers = [tuple(answer.chunk(2, dim=1)) for answer in out.chunk(len(pictures))]
+    return guidance.combine(answers)
+
+
+@torch.no_grad()
+def denoise(
+    unet: UNet,
+    schedule: Schedule,
+    x: Tensor,
+    pairs: Pairs,
+    guidance: Guidance,
+    noise: SeededNoise,
+    *,
+    start: int | list[int] = 0,
+    threshold: Callable[[Tensor], Tensor] | None = None,
+    after_step: Callable[[Tensor, int, list[int]], Tensor] | None = None,
+    fixed_v: float | None = None,
+) -> Iterator[Step]:
+    """Walk x (B, 3, H, W), fp32, down the pairs; yield a Step after each.
+
+    start       index into pairs where each picture begins (one number, or one per picture): a
+                batch may hold pictures that join later, as the six levels of SDEdit do
+    threshold   applied to every x0 estimate, for example equations.dynamic_threshold
+    after_step  (x_rows, t_prev, rows) -> x_rows, applied to the pictures that moved: inpainting
+    fixed_v     a number in [-1, 1] in place of the UNet's variance channels: -1 is the posterior
+                variance ("fixed_small"), 1 is beta ("fixed_large")
+    """
+    starts = check_starts(start, len(x), len(pairs))
+    rows: list[int] = []
+    for i, (t, t_prev) in enumerate(pairs):
+        active = [row for row, first in enumerate(starts) if first <= i]
+        if not active:
+            continue
+        if active != rows:  # somebody joined: choose the prompts' rows anew
+            rows, asked = active, guidance.take(active)
+            prompts = Cond.cat(asked.prompts)
+        x_t = x[rows]
+        eps, v = estimate(unet, x_t, t, asked, prompts)
+        v = v if fixed_v is None else torch.full_like(v, fixed_v)
+        x_prev, x0 = step(x_t, eps, v, t, t_prev, schedule, noise, rows, threshold)
+        if after_step is not None:
+            x_prev = after_step(x_prev, t_prev, rows)
+        before, x = x, x.clone()
+        x[rows] = x_prev
+        yield Step(t, t_prev, rows, before, eps, x0, x)
+
+
+def step(x_t, eps, v, t, t_prev, schedule, noise, rows, threshold) -> tuple[Tensor, Tensor]:
+    """One transition t -> t_prev, course A.3: the next picture and the x0 behind it."""
+    abar, abar_prev = schedule.abar(t, like=x_t), schedule.abar(t_prev, like=x_t)
+    x0 = x0_from_eps(x_t, eps, abar)
+    if threshold is not None:
+        x0 = threshold(x0)
+    mean = posterior_mean(x_t, x0, abar, abar_prev)
+    if t == 0:  # the pipeline's step onto x0 itself; the course's walk ends before it
+        return mean, x0
+    log_variance = learned_range_log_variance(v, abar, abar_prev)
+    return add_noise(mean, log_variance, noise.draw(rows)), x0
+
+
+def check_starts(start: int | list[int], batch: int, steps: int) -> list[int]:
+    starts = [start] * batch if isinstance(start, int) else list(start)
+    if len(starts) != batch:
+        raise UserError(f"{batch} pictures need {batch} start indices; got {len(starts)}")
+    wrong = [s for s in starts if not 0 <= s < steps]
+    if wrong:
+        raise UserError(
+            f"i_start must be 0 to {steps - 1} for a walk of {steps} steps, not {wrong[0]}"
+        )
+    return starts
+
+
+def last(steps: Iterator[Step]) -> Tensor:
+    """Run a walk to its end and return the pictures."""
+    for done in steps:
+        x = done.x
+    return x
+
+
+# --- the two things built on the loop ----------------------------------------------------------
+
+
+def noised_start(
+    x0: Tensor, pairs: Pairs, starts: list[int], schedule: Schedule, noise: SeededNoise
+) -> Tensor:
+    """SDEdit's beginning (course 1.7): each picture noised to the timestep where it starts.
+
+    A larger start index is a *later* start: less noise, closer to the original.
+    """
+    check_starts(starts, len(x0), len(pairs))
+    t = torch.tensor([pairs[s][0] for s in starts])
+    return forward_process(x0, schedule.abar(t, like=x0), noise.draw())
+
+
+def keep_outside(
+    original: Tensor, mask: Tensor, schedule: Schedule, noise: SeededNoise
+) -> Callable[[Tensor, int, list[int]], Tensor]:
+    """An `after_step` that inpaints (course A.5): new content where mask is 1, original elsewhere.
+
+    original (B, 3, H, W), mask (B or 1, 1, H, W) of 0 and 1. The original is noised to the level
+    just reached, t_prev, not to the one the step came from.
+    """
+    if mask.shape[-2:] != original.shape[-2:]:
+        raise UserError(
+            f"the mask is {mask.shape[-1]}x{mask.shape[-2]} but the picture is"
+            f" {original.shape[-1]}x{original.shape[-2]}: make them the same size"
+        )
+    mask = mask.expand(len(original), -1, -1, -1)
+
+    def after_step(x: Tensor, t_prev: int, rows: list[int]) -> Tensor:
+        abar = schedule.abar(t_prev, like=x)
+        noised = forward_process(original[rows], abar, noise.draw(rows))
+        return inpaint_blend(x, noised, mask[rows])
+
+    return after_step
