@@ -1,0 +1,82 @@
+"""The texts an emoji picture is trained with, and the background each text asks for.
+
+One picture, many captions: mostly its plain name, so that naming works; now and then the set it
+comes from, so that a style can be asked for; a quarter of them with a named background. The words
+"photo", "oil painting" and "lithograph" change nothing in the picture. They are there so that a
+prompt of the course, "a lithograph of a skull", reaches the noun.
+"""
+
+import random
+from typing import NamedTuple
+
+import torch
+
+from minidiff.emoji.data import Record
+from minidiff.emoji.prompts import COLOURS
+
+NEUTRAL = "a high quality photo"  # the course's prompt for "no prompt in particular"
+WHITE = COLOURS["white"]
+COLOUR_SHARE = 0.25
+
+# Share of the captions -> what they look like. KIND is drawn from KINDS, TAGS are one to three.
+FORMS = (
+    (0.44, "{name}"),
+    (0.14, "{a_name}"),
+    (0.14, "{a_style} emoji of {name}"),
+    (0.06, "{a_style} emoji of {a_name}"),
+    (0.10, "{a_kind} of {a_name}"),
+    (0.08, "{name}, {tags}"),
+    (0.04, NEUTRAL),
+)
+KINDS = ("picture", "photo", "drawing", "emoji", "oil painting", "lithograph")
+
+
+class Caption(NamedTuple):
+    """A prompt and the background to composite the picture on, 0..255."""
+
+    text: str
+    rgb: tuple[int, int, int]
+
+
+def with_article(name: str) -> str:
+    """The name with "a" or "an"; without one where the last word looks like a plural."""
+    if name.endswith("s") and not name.endswith(("ss", "us", "is")):
+        return name
+    return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
+
+
+def draw_caption(record: Record, barred: frozenset[str], rng: random.Random) -> Caption:
+    """One caption of FORMS; barred: the colours this concept is never shown on in training."""
+    shares, forms = zip(*FORMS)
+    form = rng.choices(forms, shares)[0]
+    if form == NEUTRAL:
+        return Caption(NEUTRAL, WHITE)
+    tags = rng.sample(record.tags, min(len(record.tags), rng.randint(1, 3)))
+    text = form.format(name=record.name, a_name=with_article(record.name), a_style=with_article(record.set),
+                       a_kind=with_article(rng.choice(KINDS)), tags=", ".join(tags)).strip(", ")
+    if rng.random() >= COLOUR_SHARE:
+        return Caption(text, WHITE)
+    colour = rng.choice([name for name in COLOURS if name not in barred])
+    return Caption(f"{text} on {with_article(colour)} background", COLOURS[colour])
+
+
+def caption_table(records: list[Record], prompts: dict, variants: int,
+                  seed: int) -> list[list[Caption]]:
+    """For each record `variants` captions, so that training tokenizes once.
+
+    prompts: prompts.json. A held-out concept gets an empty list: skip its pictures. A held-out
+    (concept, colour) pair never comes up; its concept appears on other backgrounds.
+    """
+    held_out = {concept["code"] for concept in prompts["held_out"]}
+    barred = {pair["code"]: frozenset([pair["colour"]]) for pair in prompts["pairs"]}
+    rng = random.Random(seed)
+    return [[] if record.code in held_out else
+            [draw_caption(record, barred.get(record.code, frozenset()), rng)
+             for _ in range(variants)]
+            for record in records]
+
+
+def trainable(records: list[Record], prompts: dict) -> torch.Tensor:
+    """int64 indices of the pictures that may be trained on: all but the held-out concepts'."""
+    held_out = {concept["code"] for concept in prompts["held_out"]}
+    return torch.tensor([n for n, record in enumerate(records) if record.code not in held_out])
