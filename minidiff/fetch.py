@@ -71,7 +71,7 @@ def _npm_download(package: str, version: str, folder: Path) -> Path:
     command = [npm, "pack", f"{package}@{version}", "--silent"]
     try:
         done = subprocess.run(
-            command, cwd=folder, capture_output=True, text=True, timeout=NPM_TIMEOUT
+            command, cwd=folder, check=False, capture_output=True, text=True, timeout=NPM_TIMEOUT
         )
     except subprocess.TimeoutExpired as error:
         raise UserError(

@@ -52,16 +52,22 @@ def draw_caption(record: Record, barred: frozenset[str], rng: random.Random) -> 
     if form == NEUTRAL:
         return Caption(NEUTRAL, WHITE)
     tags = rng.sample(record.tags, min(len(record.tags), rng.randint(1, 3)))
-    text = form.format(name=record.name, a_name=with_article(record.name), a_style=with_article(record.set),
-                       a_kind=with_article(rng.choice(KINDS)), tags=", ".join(tags)).strip(", ")
+    text = form.format(
+        name=record.name,
+        a_name=with_article(record.name),
+        a_style=with_article(record.set),
+        a_kind=with_article(rng.choice(KINDS)),
+        tags=", ".join(tags),
+    ).strip(", ")
     if rng.random() >= COLOUR_SHARE:
         return Caption(text, WHITE)
     colour = rng.choice([name for name in COLOURS if name not in barred])
     return Caption(f"{text} on {with_article(colour)} background", COLOURS[colour])
 
 
-def caption_table(records: list[Record], prompts: dict, variants: int,
-                  seed: int) -> list[list[Caption]]:
+def caption_table(
+    records: list[Record], prompts: dict, variants: int, seed: int
+) -> list[list[Caption]]:
     """For each record `variants` captions, so that training tokenizes once.
 
     prompts: prompts.json. A held-out concept gets an empty list: skip its pictures. A held-out
@@ -70,10 +76,12 @@ def caption_table(records: list[Record], prompts: dict, variants: int,
     held_out = {concept["code"] for concept in prompts["held_out"]}
     barred = {pair["code"]: frozenset([pair["colour"]]) for pair in prompts["pairs"]}
     rng = random.Random(seed)
-    return [[] if record.code in held_out else
-            [draw_caption(record, barred.get(record.code, frozenset()), rng)
-             for _ in range(variants)]
-            for record in records]
+    table = []
+    for record in records:
+        count = 0 if record.code in held_out else variants
+        never = barred.get(record.code, frozenset())
+        table.append([draw_caption(record, never, rng) for _ in range(count)])
+    return table
 
 
 def trainable(records: list[Record], prompts: dict) -> torch.Tensor:

@@ -96,13 +96,13 @@ def read_concepts(table: Path) -> list[dict]:
     ]
     rows.sort(key=lambda row: row["order"])
     return [
-        dict(
-            code=code_of(row["hexcode"]),
-            name=clean_name(row["annotation"]),
-            family=family_name(row["annotation"], row["group"], row["subgroups"]),
-            tags=tidy_tags(row["tags"], row["annotation"]),
-            group=row["group"],
-        )
+        {
+            "code": code_of(row["hexcode"]),
+            "name": clean_name(row["annotation"]),
+            "family": family_name(row["annotation"], row["group"], row["subgroups"]),
+            "tags": tidy_tags(row["tags"], row["annotation"]),
+            "group": row["group"],
+        }
         for row in rows
     ]
 
@@ -139,8 +139,10 @@ def render_svg(path: Path, side: int = 288) -> bytes:
     try:
         import resvg_py  # only here: nobody but the packer needs it
     except ImportError as error:
-        raise UserError("Packing the emoji needs resvg-py to draw OpenMoji's SVG files; install "
-                        "the extra `train`: pip install -e '.[train]'.") from error
+        raise UserError(
+            "Packing the emoji needs resvg-py to draw OpenMoji's SVG files; install "
+            "the extra `train`: pip install -e '.[train]'."
+        ) from error
     return bytes(resvg_py.svg_to_bytes(svg_path=str(path), width=side, height=side))
 
 

@@ -12,11 +12,10 @@ import unicodedata
 SPOKEN = {"keycap: #": "keycap hash", "keycap: *": "keycap asterisk"}
 
 # In the group people-body: words that say who is drawn or which way it faces, not what it does.
-WHO_WORDS = frozenset(
-    "man men woman women person people and leftwards rightwards left-facing right-facing".split()
-)
+WHO_WORDS = {"man", "men", "woman", "women", "person", "people", "and"}
+WHO_WORDS |= {"leftwards", "rightwards", "left-facing", "right-facing"}
 # In the subgroup geometric: the same figure, only bigger or smaller.
-SIZE_WORDS = frozenset("large medium medium-small small".split())
+SIZE_WORDS = {"large", "medium", "medium-small", "small"}
 
 # Near duplicates that no rule on words finds: concept name -> family.
 SAME_PICTURE = {

@@ -24,10 +24,18 @@ NUM_HELD_OUT, NUM_NAMING, NUM_PAIRS = 50, 300, 200
 
 # The named backgrounds, 0..255. Far enough apart that the nearest one is never in doubt.
 COLOURS = {
-    "red": (225, 45, 45), "orange": (250, 145, 30), "yellow": (255, 225, 60),
-    "green": (50, 160, 70), "blue": (40, 90, 210), "light blue": (150, 210, 250),
-    "purple": (125, 60, 175), "pink": (255, 160, 200), "brown": (120, 75, 40),
-    "black": (0, 0, 0), "gray": (128, 128, 128), "white": (255, 255, 255),
+    "red": (225, 45, 45),
+    "orange": (250, 145, 30),
+    "yellow": (255, 225, 60),
+    "green": (50, 160, 70),
+    "blue": (40, 90, 210),
+    "light blue": (150, 210, 250),
+    "purple": (125, 60, 175),
+    "pink": (255, 160, 200),
+    "brown": (120, 75, 40),
+    "black": (0, 0, 0),
+    "gray": (128, 128, 128),
+    "white": (255, 255, 255),
 }
 
 # Held out by name: towers, for Part A's figures need a stand-in for the Campanile that the model
@@ -35,11 +43,15 @@ COLOURS = {
 NAMED_HELD_OUT = ("tokyo tower", "statue of liberty", "mosque", "japanese castle")
 
 # Never held out: what the prompts of Part A ask for.
-PART_A = frozenset(
-    "rocket, skull, pencil, fire, camping, old man, old woman, dog, dog face, cat, cat face, man, "
-    "woman, top hat, cowboy hat face, mountain, snow-capped mountain, mount fuji, houses, house, "
-    "water wave, droplet, fountain, sunrise, sunset, deciduous tree, evergreen tree, hot beverage, "
-    "beach with umbrella, face with tears of joy, red heart".split(", "))
+# fmt: off
+PART_A = {
+    "rocket", "skull", "pencil", "fire", "camping", "old man", "old woman", "dog", "dog face",
+    "cat", "cat face", "man", "woman", "top hat", "cowboy hat face", "mountain",
+    "snow-capped mountain", "mount fuji", "houses", "house", "water wave", "droplet", "fountain",
+    "sunrise", "sunset", "deciduous tree", "evergreen tree", "hot beverage",
+    "beach with umbrella", "face with tears of joy", "red heart",
+}
+# fmt: on
 
 BORDER = 2  # pixels; the ring in which a background is looked for
 
@@ -53,8 +65,14 @@ def draw_prompts(images: torch.Tensor, records: list[Record], seed: int = SEED) 
     concepts, clear = concepts_in_all_sets(records), clear_borders(images, records)
     named = [c for c in concepts if c.name in NAMED_HELD_OUT]
     size = family_sizes(records)
-    rest = [c for c in concepts if size[c.family] == 1 and c.code in clear
-            and c.group != "symbols" and c.name not in PART_A | set(NAMED_HELD_OUT)]
+    rest = [
+        c
+        for c in concepts
+        if size[c.family] == 1
+        and c.code in clear
+        and c.group != "symbols"
+        and c.name not in PART_A | set(NAMED_HELD_OUT)
+    ]
     held_out = named + draw_stratified(rest, NUM_HELD_OUT - len(named), rng)
     gone = {c.code for c in held_out}
     bases = first_of_family([c for c in concepts if c.code not in gone])
@@ -65,20 +83,23 @@ def draw_prompts(images: torch.Tensor, records: list[Record], seed: int = SEED) 
     return describe(seed, held_out, naming, pairs)
 
 
-def describe(seed: int, held_out: list[Record], naming: list[Record],
-             pairs: list[tuple[Record, str]]) -> dict:
+def describe(
+    seed: int, held_out: list[Record], naming: list[Record], pairs: list[tuple[Record, str]]
+) -> dict:
     """The draw as the content of prompts.json, with what was done by hand said in words."""
+
     def concept(c: Record) -> dict:
         return {"code": c.code, "name": c.name, "family": c.family, "group": c.group}
+
     return {
         "about": "Drawn by minidiff.emoji.prompts.draw_prompts; committed before any training, "
-                 "not edited since. Held out of training in all four sets: the named towers (a "
-                 "stand-in for the Campanile) and a draw, stratified by group, of concepts that "
-                 "are a family of their own, are no symbols, are not asked for by Part A's "
-                 "prompts, and leave the border free in all sets. Naming: a draw, stratified by "
-                 "group, of the first concept of each family that is in all sets. Pairs: a draw "
-                 "of the same with a free border, colours in turn; white is no pair's colour, "
-                 "for it is the default.",
+        "not edited since. Held out of training in all four sets: the named towers (a "
+        "stand-in for the Campanile) and a draw, stratified by group, of concepts that "
+        "are a family of their own, are no symbols, are not asked for by Part A's "
+        "prompts, and leave the border free in all sets. Naming: a draw, stratified by "
+        "group, of the first concept of each family that is in all sets. Pairs: a draw "
+        "of the same with a free border, colours in turn; white is no pair's colour, "
+        "for it is the default.",
         "seed": seed,
         "named_held_out": list(NAMED_HELD_OUT),
         "colours": {name: list(rgb) for name, rgb in COLOURS.items()},
@@ -126,7 +147,7 @@ def draw_stratified(concepts: list[Record], number: int, rng: random.Random) -> 
     share = {g: number * len(members) / len(concepts) for g, members in groups.items()}
     quota = {g: int(share[g]) for g in groups}
     by_remainder = sorted(groups, key=lambda g: quota[g] - share[g])
-    for group in by_remainder[:number - sum(quota.values())]:
+    for group in by_remainder[: number - sum(quota.values())]:
         quota[group] += 1
     return [c for g in groups for c in rng.sample(groups[g], quota[g])]
 
@@ -134,8 +155,10 @@ def draw_stratified(concepts: list[Record], number: int, rng: random.Random) -> 
 def write_prompts(images: torch.Tensor, records: list[Record], path: Path = PROMPTS) -> Path:
     """Write the draw as JSON, once: a file that exists is an agreement and is left alone."""
     if path.exists():
-        raise UserError(f"{path} exists; the evaluation prompts are fixed before training and "
-                        "never drawn again.")
+        raise UserError(
+            f"{path} exists; the evaluation prompts are fixed before training and "
+            "never drawn again."
+        )
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
     part.write_text(json.dumps(draw_prompts(images, records), indent=1) + "\n", encoding="utf-8")

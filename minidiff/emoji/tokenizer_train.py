@@ -24,11 +24,20 @@ REPEATS = 60  # how often each of COURSE_PROMPTS and ENGLISH is said, to earn pi
 
 # The prompts of the course's report (course spec, A.0 to A.1.9).
 COURSE_PROMPTS = (
-    "an oil painting of a snowy mountain village", "a photo of the amalfi coast",
-    "a photo of a man", "a photo of a hipster barista", "a photo of a dog",
-    "an oil painting of people around a campfire", "an oil painting of an old man",
-    "a lithograph of waterfalls", "a lithograph of a skull", "a man wearing a hat",
-    "a high quality photo", "a high quality picture", "a rocket ship", "a pencil",
+    "an oil painting of a snowy mountain village",
+    "a photo of the amalfi coast",
+    "a photo of a man",
+    "a photo of a hipster barista",
+    "a photo of a dog",
+    "an oil painting of people around a campfire",
+    "an oil painting of an old man",
+    "a lithograph of waterfalls",
+    "a lithograph of a skull",
+    "a man wearing a hat",
+    "a high quality photo",
+    "a high quality picture",
+    "a rocket ship",
+    "a pencil",
 )
 # Words that prompts are full of and emoji names are not.
 ENGLISH = (
@@ -41,7 +50,8 @@ ENGLISH = (
     "background scene view landscape forest river lake ocean sea sky field street city town "
     "village building tower wearing holding sitting standing running walking flying eating "
     "looking playing sleeping riding playing day night morning evening winter summer spring "
-    "autumn rain snow wind people friends family kid animal flower tree grass food water")
+    "autumn rain snow wind people friends family kid animal flower tree grass food water"
+)
 
 
 def corpus(records: list[Record], prompts: dict, seed: int) -> list[str]:
@@ -59,23 +69,47 @@ def train_pieces(lines: list[str], pieces: int = NUM_PIECES) -> bytes:
     """A SentencePiece unigram model with T5's ids, as the bytes of spiece.model."""
     model = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(lines), model_writer=model, model_type="unigram",
-        vocab_size=pieces, character_coverage=1.0, normalization_rule_name="nmt_nfkc",
+        sentence_iterator=iter(lines),
+        model_writer=model,
+        model_type="unigram",
+        vocab_size=pieces,
+        character_coverage=1.0,
+        normalization_rule_name="nmt_nfkc",
         required_chars=string.ascii_letters + string.digits + string.punctuation,
-        pad_id=0, eos_id=1, unk_id=2, bos_id=-1, pad_piece="<pad>", eos_piece="</s>",
-        unk_piece="<unk>", byte_fallback=False, num_threads=1, minloglevel=2)
+        pad_id=0,
+        eos_id=1,
+        unk_id=2,
+        bos_id=-1,
+        pad_piece="<pad>",
+        eos_piece="</s>",
+        unk_piece="<unk>",
+        byte_fallback=False,
+        num_threads=1,
+        minloglevel=2,
+    )
     return model.getvalue()
 
 
 def write_tokenizer(model: bytes, folder: Path = TOKENIZER) -> None:
     """Write spiece.model and the two JSON files that an official tokenizer folder has."""
-    special = {"additional_special_tokens": [f"<extra_id_{n}>" for n in range(NUM_EXTRA)],
-               "eos_token": "</s>", "pad_token": "<pad>", "unk_token": "<unk>"}
-    config = {**special, "extra_ids": NUM_EXTRA, "model_max_length": 512,
-              "sp_model_kwargs": {}, "tokenizer_class": "T5Tokenizer"}
-    files = {"spiece.model": model,
-             "special_tokens_map.json": (json.dumps(special, indent=2) + "\n").encode(),
-             "tokenizer_config.json": (json.dumps(config, indent=2) + "\n").encode()}
+    special = {
+        "additional_special_tokens": [f"<extra_id_{n}>" for n in range(NUM_EXTRA)],
+        "eos_token": "</s>",
+        "pad_token": "<pad>",
+        "unk_token": "<unk>",
+    }
+    config = {
+        **special,
+        "extra_ids": NUM_EXTRA,
+        "model_max_length": 512,
+        "sp_model_kwargs": {},
+        "tokenizer_class": "T5Tokenizer",
+    }
+    files = {
+        "spiece.model": model,
+        "special_tokens_map.json": (json.dumps(special, indent=2) + "\n").encode(),
+        "tokenizer_config.json": (json.dumps(config, indent=2) + "\n").encode(),
+    }
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in files.items():
         part = folder / f"{name}.part"
