@@ -1,0 +1,112 @@
+"""The trained demo as a folder in the official layout, so that one loader serves both.
+
+    model_index.json
+    unet/{config.json, diffusion_pytorch_model-0000i-of-0000n.safetensors, ....index.json}
+    text_encoder/{config.json, model-00001-of-00001.safetensors, model.safetensors.index.json}
+    scheduler/scheduler_config.json
+    tokenizer/...        made once, before training: minidiff/emoji/tokenizer_train.py
+
+Everything is fp16, in shards that a code host takes.
+"""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+WEIGHTS = Path(__file__).resolve().parents[2] / "weights" / "emoji-64"
+SHARD_BYTES = 12 * 2**20
+
+MODEL_INDEX = {
+    "_class_name": "IFPipeline",
+    "_diffusers_version": "0.42.1",
+    "feature_extractor": [None, None],
+    "requires_safety_checker": False,
+    "safety_checker": [None, None],
+    "scheduler": ["diffusers", "DDPMScheduler"],
+    "text_encoder": ["transformers", "T5EncoderModel"],
+    "tokenizer": ["transformers", "T5Tokenizer"],
+    "unet": ["diffusers", "UNet2DConditionModel"],
+    "watermarker": [None, None],
+}
+
+# DeepFloyd IF stage I's own scheduler settings.
+SCHEDULER = {
+    "_class_name": "DDPMScheduler",
+    "_diffusers_version": "0.42.1",
+    "beta_schedule": "squaredcos_cap_v2",
+    "clip_sample": True,
+    "dynamic_thresholding_ratio": 0.95,
+    "num_train_timesteps": 1000,
+    "prediction_type": "epsilon",
+    "sample_max_value": 1.5,
+    "thresholding": True,
+    "variance_type": "learned_range",
+}
+
+UNET_STEM, T5_STEM = "diffusion_pytorch_model", "model"
+
+
+def export(params: dict[str, Tensor], recipe: dict, folder: Path) -> Path:
+    """Write HybridLoss parameters ("unet. ...", "encoder. ...") as an official folder."""
+    part = folder.with_name(folder.name + ".part")
+    shutil.rmtree(part, ignore_errors=True)
+    write_json(part / "model_index.json", MODEL_INDEX)
+    write_json(part / "scheduler" / "scheduler_config.json", SCHEDULER)
+    unet_config = {"_class_name": "UNet2DConditionModel", **recipe["unet"]}
+    write_json(part / "unet" / "config.json", unet_config)
+    t5_config = {"architectures": ["T5EncoderModel"], **recipe["text_encoder"]}
+    write_json(part / "text_encoder" / "config.json", t5_config)
+    write_shards(strip(params, "unet."), part / "unet", UNET_STEM)
+    write_shards(strip(params, "encoder."), part / "text_encoder", T5_STEM)
+    shutil.copytree(WEIGHTS / "tokenizer", part / "tokenizer")
+    shutil.rmtree(folder, ignore_errors=True)
+    os.replace(part, folder)
+    return folder
+
+
+def strip(params: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The entries under a prefix, without it, as contiguous fp16 on the CPU."""
+    return {
+        name.removeprefix(prefix): p.detach().half().cpu().contiguous()
+        for name, p in params.items()
+        if name.startswith(prefix)
+    }
+
+
+def write_shards(tensors: dict[str, Tensor], folder: Path, stem: str) -> None:
+    """Shards of at most SHARD_BYTES and the index that says which tensor is where."""
+    shards: list[dict] = [{}]
+    for name, tensor in tensors.items():
+        if shards[-1] and nbytes(shards[-1]) + tensor.nbytes > SHARD_BYTES:
+            shards.append({})
+        shards[-1][name] = tensor
+    where = {}
+    for i, shard in enumerate(shards, start=1):
+        file = f"{stem}-{i:05d}-of-{len(shards):05d}.safetensors"
+        save_file(shard, folder / file, metadata={"format": "pt"})
+        where |= dict.fromkeys(shard, file)
+    index = {"metadata": {"total_size": nbytes(tensors)}, "weight_map": where}
+    write_json(folder / f"{stem}.safetensors.index.json", index)
+
+
+def load_exported(folder: Path) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """(unet, text encoder) state dicts of an exported folder: a warm start's weights."""
+
+    def read(sub: str) -> dict[str, Tensor]:
+        shards = sorted((folder / sub).glob("*.safetensors"))
+        return {name: t for shard in shards for name, t in load_file(shard).items()}
+
+    return read("unet"), read("text_encoder")
+
+
+def nbytes(tensors: dict[str, Tensor]) -> int:
+    return sum(t.nbytes for t in tensors.values())
+
+
+def write_json(path: Path, content: dict) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content, indent=2) + "\n")
