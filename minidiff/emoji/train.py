@@ -179,11 +179,11 @@ class Run:
     def __init__(self, recipe: dict, device: torch.device, clock: Clock):
         torch.manual_seed(recipe["seed"])
         self.recipe, self.device, self.clock = recipe, device, clock
-        self.unet = UNet(UNetConfig.from_dict(recipe["unet"])).to(device)
-        self.encoder = T5Encoder(T5Config.from_dict(recipe["text_encoder"])).to(device)
-        self.loss = HybridLoss(self.unet, self.encoder, recipe["coarse_weight"])
+        self.unet = UNet(UNetConfig.from_dict(recipe["unet"]))
+        self.encoder = T5Encoder(T5Config.from_dict(recipe["text_encoder"]))
         start_from_zero(self.unet, self.encoder)
-        self.loss.to(memory_format=torch.channels_last)
+        self.loss = HybridLoss(self.unet, self.encoder, recipe["coarse_weight"])
+        self.loss.to(device=device, memory_format=torch.channels_last)
         self.params = dict(self.loss.named_parameters())
         self.averages = [
             {k: p.detach().clone() for k, p in self.params.items()} for _ in recipe["ema_decays"]
