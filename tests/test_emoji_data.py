@@ -206,12 +206,6 @@ def test_composite_mixes_by_alpha():
     assert torch.allclose(mixed[1, :, 0, 0], torch.tensor([-0.6, 0.6, -1.0]), atol=1e-6)
 
 
-def test_family_weights_draw_families_equally():
-    records = [make_record(family="running")] * 3 + [make_record(family="cat")]
-    weights = data.family_weights(records)
-    assert torch.allclose(weights, torch.tensor([1 / 6, 1 / 6, 1 / 6, 1 / 2]))
-
-
 # --- captions ------------------------------------------------------------------------------------
 
 NOTHING_HELD_OUT = {"held_out": [], "pairs": []}

@@ -10,7 +10,6 @@ import io
 import json
 import os
 import zipfile
-from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -206,13 +205,3 @@ def composite(images: torch.Tensor, rgb: torch.Tensor) -> torch.Tensor:
     colour, alpha = images[..., :3].float(), images[..., 3:].float() / 255
     mixed = alpha * colour + (1 - alpha) * rgb.float()[:, None, None, :]
     return mixed.permute(0, 3, 1, 2) / 127.5 - 1
-
-
-def family_weights(records: list[Record]) -> torch.Tensor:
-    """(N,) weights, sum 1, under which every family is drawn equally often.
-
-    Without them 80 kinds of "person, facing right" would be a third of what the model sees.
-    """
-    size = Counter(record.family for record in records)
-    weights = torch.tensor([1 / size[record.family] for record in records])
-    return weights / weights.sum()

@@ -14,20 +14,39 @@ import torch
 from torch import Tensor, nn
 
 
-def orthogonalize(matrices: Tensor, iterations: int = 5) -> Tensor:
-    """(N, rows, cols) -> the nearest matrices with singular values near 1, by Newton-Schulz.
+def newton_schulz(x: Tensor, iterations: int = 5) -> Tensor:
+    """(N, rows, cols) with rows <= cols -> the same with singular values near 1.
 
     The quintic's coefficients bring any singular value in (0, 1] to about 0.7..1.2.
     """
     a, b, c = 3.4445, -4.7750, 2.0315
-    x = matrices.bfloat16()
-    tall = x.shape[1] > x.shape[2]
-    x = x.mT if tall else x
     x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
     for _ in range(iterations):
         gram = x @ x.mT
         x = a * x + (b * gram + c * gram @ gram) @ x
-    return (x.mT if tall else x).to(matrices.dtype)
+    return x
+
+
+def orthogonalize(matrices: list[Tensor]) -> list[Tensor]:
+    """Newton-Schulz for many matrices, in as few launches as possible.
+
+    Matrices with the same shorter side are one batch: the longer side is padded with zeros, which
+    add nothing to the gram matrix and stay zero.
+    """
+    wide = [m if m.shape[0] <= m.shape[1] else m.mT for m in matrices]
+    by_rows = defaultdict(list)
+    for i, m in enumerate(wide):
+        by_rows[m.shape[0]].append(i)
+    results: list[Tensor] = [None] * len(matrices)
+    for rows, members in by_rows.items():
+        shape = (len(members), rows, max(wide[i].shape[1] for i in members))
+        batch = torch.zeros(shape, dtype=torch.bfloat16, device=wide[members[0]].device)
+        places = [batch[n, :, : wide[i].shape[1]] for n, i in enumerate(members)]
+        torch._foreach_copy_(places, [wide[i] for i in members])
+        for i, x in zip(members, newton_schulz(batch)):
+            x = x[:, : wide[i].shape[1]]
+            results[i] = x if wide[i] is matrices[i] else x.mT
+    return results
 
 
 class Muon(torch.optim.Optimizer):
@@ -39,23 +58,17 @@ class Muon(torch.optim.Optimizer):
     @torch.no_grad()
     def step(self) -> None:
         for group in self.param_groups:
-            same_shape = defaultdict(list)
-            for p in group["params"]:
-                if p.grad is not None:
-                    same_shape[p.flatten(1).shape].append(p)
-            for shape, params in same_shape.items():
-                self.update(params, shape, group)
+            self.update([p for p in group["params"] if p.grad is not None], group)
 
-    def update(self, params: list[nn.Parameter], shape: torch.Size, group: dict) -> None:
-        """One step for all parameters of one shape, orthogonalized as a batch."""
+    def update(self, params: list[nn.Parameter], group: dict) -> None:
         grads = [p.grad for p in params]
         for p in params:
             self.state[p].setdefault("momentum", torch.zeros_like(p))
         buffers = [self.state[p]["momentum"] for p in params]
         torch._foreach_lerp_(buffers, grads, 1 - group["momentum"])
         nesterov = torch._foreach_lerp(grads, buffers, group["momentum"])
-        matrices = torch.stack([g.reshape(shape) for g in nesterov])
-        updates = orthogonalize(matrices) * (0.2 * max(shape) ** 0.5)  # about AdamW's rms
+        updates = orthogonalize([g.flatten(1) for g in nesterov])
+        torch._foreach_mul_(updates, [0.2 * max(u.shape) ** 0.5 for u in updates])  # AdamW's rms
+        torch._foreach_copy_(nesterov, [u.reshape(p.shape) for u, p in zip(updates, params)])
         torch._foreach_mul_(params, 1 - group["lr"] * group["weight_decay"])
-        updates = [u.reshape(p.shape).to(p) for u, p in zip(updates, params)]
-        torch._foreach_add_(params, updates, alpha=-group["lr"])
+        torch._foreach_add_(params, nesterov, alpha=-group["lr"])

@@ -293,6 +293,7 @@ def train(
     recipe = {**json.loads(RECIPE.read_text()), **(changes or {})}
     rank, world, device = start_distributed()
     torch.set_float32_matmul_precision("high")
+    torch.backends.cudnn.benchmark = True
     run_folder = Path(run_folder)
     run_folder.mkdir(parents=True, exist_ok=True)
     batch = batch or recipe["batch"]
