@@ -1,0 +1,216 @@
+"""Anagram and hybrid pairs found by trying many: both readings are judged like any sample.
+
+An anagram is judged upright for its first name and upside down for its second. A hybrid is judged
+for its first name after the course's low-pass filter, and for its second on what that filter
+takes away; the gallery's pictures go through the same filter.
+"""
+
+import json
+import os
+import random
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from minidiff.emoji.data import SETS, Record
+from minidiff.emoji.judge import Look, as_it_is, mean_squared, pooled
+from minidiff.emoji.prompts import concepts_in_all_sets, first_of_family
+from minidiff.emoji.sheets import save_strips
+from minidiff.emoji.workbench import Workbench, on_white
+from minidiff.errors import UserError
+from minidiff.guidance import Anagram, Guidance, Hybrid, course_low_pass
+from minidiff.views import FlipUpDown, View
+
+# Groups whose pictures mean something upside down or from afar; signs and clocks do not.
+GROUPS = {"smileys-emotion", "animals-nature", "food-drink", "travel-places", "objects"}
+LIKELY = 0.1  # share of all pairs from which the tried ones are drawn
+
+
+def high_pass(x: Tensor) -> Tensor:
+    """What the course's low-pass filter takes away."""
+    return x - course_low_pass(x)
+
+
+def flip(x: Tensor) -> Tensor:
+    """Upside down, as the second reading of an anagram sees it."""
+    return FlipUpDown().view(x)
+
+
+@dataclass(frozen=True)
+class Illusion:
+    """One sample that should be read in two ways, and how plain each reading is.
+
+    rank: how many other families have a picture that is nearer; 0 means recognised. clarity: the
+    nearest other family's distance over that of the asked one; above 1 means recognised.
+    """
+
+    first: str
+    second: str
+    seed: int
+    ranks: tuple[int, int]
+    clarity: tuple[float, float]
+
+    @property
+    def score(self) -> float:
+        """The worse of the two readings."""
+        return min(self.clarity)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How a kind of illusion is guided, and how its two readings are seen.
+
+    turns: what is done to the sample for each reading. looks: what is then done to the sample and
+    to the pictures it is compared with.
+    """
+
+    guide: Callable[[Workbench, list[str], list[str]], Guidance]
+    turns: tuple[Look, Look]
+    looks: tuple[Look, Look]
+
+
+def guide_anagram(bench: Workbench, first: list[str], second: list[str]) -> Guidance:
+    conds = (bench.prepare(first), bench.prepare(second))
+    return Anagram(conds, bench.nothing.take([0] * len(first)), (View(), FlipUpDown()))
+
+
+def guide_hybrid(bench: Workbench, first: list[str], second: list[str]) -> Guidance:
+    uncond = bench.nothing.take([0] * len(first))
+    return Hybrid(bench.prepare(first), bench.prepare(second), uncond)
+
+
+KINDS = {
+    "anagram": Kind(guide_anagram, (as_it_is, flip), (as_it_is, as_it_is)),
+    "hybrid": Kind(guide_hybrid, (as_it_is, as_it_is), (course_low_pass, high_pass)),
+}
+
+
+def draw_pairs(bench: Workbench, kind: str, count: int, seed: int) -> list[tuple[Record, Record]]:
+    """`count` ordered pairs of training concepts from a seed, among the likeliest LIKELY of all.
+
+    Likely are pairs whose pictures, turned as the two readings will be, are near each other in
+    one of the sets: an elephant and a needle do not fit into one outline.
+    """
+    concepts = first_of_family(concepts_in_all_sets(bench.gallery.records))
+    concepts = [concept for concept in concepts if concept.group in GROUPS]
+    cost = pair_costs(bench, concepts, *KINDS[kind].turns)
+    cost.fill_diagonal_(float("inf"))
+    likely = cost.flatten().argsort()[: max(count, int(LIKELY * cost.numel()))].tolist()
+    picked = random.Random(seed).sample(likely, min(count, len(likely)))
+    return [(concepts[i // len(concepts)], concepts[i % len(concepts)]) for i in picked]
+
+
+def pair_costs(bench: Workbench, concepts: list[Record], turn: Look, turn_2: Look) -> Tensor:
+    """(C, C) distance of concept i, turned, to concept j, turned otherwise: the nearest set's."""
+    where = {(r.code, r.set): i for i, r in enumerate(bench.gallery.records)}
+    costs = []
+    for art in SETS:
+        x = on_white(bench.gallery.images[[where[c.code, art] for c in concepts]])
+        costs.append(mean_squared(pooled(turn(x)), pooled(turn_2(x))))
+    return torch.stack(costs).min(0).values
+
+
+def score_pairs(
+    bench: Workbench, kind: str, pairs: list[tuple[Record, Record]], seeds: list[int]
+) -> tuple[list[Illusion], Tensor]:
+    """Every pair with every seed, judged; and the samples (B, 3, 64, 64) in the same order."""
+    how = KINDS[kind]
+    tries = [(a, b, seed) for a, b in pairs for seed in seeds]
+    concepts = [a for a, _, _ in tries], [b for _, b, _ in tries]
+
+    def guide(rows: slice) -> Guidance:
+        return how.guide(bench, *([c.name for c in side[rows]] for side in concepts))
+
+    samples = bench.draw_guided(guide, [seed for _, _, seed in tries])
+    readings = [
+        judge_reading(bench, turn(samples), look, [c.family for c in side])
+        for turn, look, side in zip(how.turns, how.looks, concepts)
+    ]
+    found = [
+        Illusion(a.name, b.name, seed, (one[0], two[0]), (one[1], two[1]))
+        for (a, b, seed), one, two in zip(tries, *readings)
+    ]
+    return found, samples
+
+
+def judge_reading(
+    bench: Workbench, samples: Tensor, look: Look, families: list[str]
+) -> list[tuple[int, float]]:
+    """(rank, clarity) of each sample as a picture of its family."""
+    judged = []
+    for rows in torch.arange(len(samples)).split(256):
+        asked = [families[i] for i in rows]
+        distances = bench.gallery.distances(samples[rows], look=look)
+        ranks, clarity = (f(distances, asked) for f in (bench.gallery.ranks, bench.gallery.clarity))
+        judged += zip(ranks.tolist(), clarity.tolist())
+    return judged
+
+
+def find_illusions(
+    bench: Workbench,
+    kind: str,
+    folder: str | Path,
+    pairs: int = 400,
+    seeds: int = 2,
+    finalists: int = 40,
+    final_seeds: int = 16,
+    keep: int = 12,
+    seed: int = 180,
+) -> list[Illusion]:
+    """Try many pairs with a few seeds, the best of them with many; keep and show the clearest.
+
+    Writes KIND.json (how many were tried, the kept ones with seeds, ranks and clarity) and
+    KIND.png below `folder`. One sample per pair is kept.
+    """
+    if kind not in KINDS:
+        raise UserError(f"an illusion is one of {', '.join(KINDS)}, not {kind!r}")
+    drawn = draw_pairs(bench, kind, pairs, seed)
+    found, samples = score_pairs(bench, kind, drawn, list(range(seeds)))
+    by_name = {(a.name, b.name): (a, b) for a, b in drawn}
+    again = [by_name[found[i].first, found[i].second] for i in best_of_each_pair(found)]
+    finals = list(range(seeds, seeds + final_seeds))
+    more, more_samples = score_pairs(bench, kind, again[:finalists], finals)
+    found, samples = found + more, torch.cat([samples, more_samples])
+    kept = best_of_each_pair(found)[:keep]
+    write_found(kind, [found[i] for i in kept], samples[kept], (len(drawn), len(found)), folder)
+    return [found[i] for i in kept]
+
+
+def best_of_each_pair(found: list[Illusion]) -> list[int]:
+    """Indices of each pair's clearest sample, the clearest pair first."""
+    best: dict[tuple[str, str], int] = {}
+    for i in sorted(range(len(found)), key=lambda i: -found[i].score):
+        best.setdefault((found[i].first, found[i].second), i)
+    return list(best.values())
+
+
+def write_found(
+    kind: str, kept: list[Illusion], samples: Tensor, tried: tuple[int, int], folder: str | Path
+) -> None:
+    """KIND.json and KIND.png: each kept sample as it is and as its second reading is seen."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    report = {
+        "kind": kind,
+        "pairs_tried": tried[0],
+        "samples_tried": tried[1],
+        "kept": [asdict(illusion) for illusion in kept],
+    }
+    part = folder / f"{kind}.json.part"
+    part.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    os.replace(part, folder / f"{kind}.json")
+    readings = [r for r in zip(KINDS[kind].turns, KINDS[kind].looks) if r != (as_it_is, as_it_is)]
+    strips = []
+    for illusion, x in zip(kept, samples):
+        seen = [x] + [look(turn(x[None]))[0] for turn, look in readings]
+        label = f"{illusion.first} / {illusion.second}, seed {illusion.seed}"
+        strips.append((label, [enlarge(picture) for picture in seen]))
+    save_strips(strips, 2, folder / f"{kind}.png")
+
+
+def enlarge(x: Tensor, times: int = 2) -> Tensor:
+    """(3, H, W) with every pixel as a square of pixels, to be looked at."""
+    return x.repeat_interleave(times, -1).repeat_interleave(times, -2)

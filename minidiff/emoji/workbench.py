@@ -1,0 +1,141 @@
+"""What every measurement of the demo shares: how samples are drawn, how many, and a table's row.
+
+Everything is sampled with the course's own loop: 990..0, equation A.3, v_sigma in every step, no
+thresholding, guidance 7 and 33 steps unless a row says otherwise.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from minidiff.deepfloyd.unet import Cond
+from minidiff.emoji.data import Record, composite
+from minidiff.emoji.judge import Gallery
+from minidiff.emoji.prompts import COLOURS, clear_borders, read_prompts
+from minidiff.guidance import CFG, Guidance
+from minidiff.sampling import SeededNoise, denoise, last
+from minidiff.schedule import Pairs, course_pairs
+
+STEPS, SCALE = 33, 7.0
+BATCH = 300  # pictures sampled at once
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How many of each are measured."""
+
+    naming: int  # prompts
+    seeds: int  # samples of each of them
+    curve: int  # prompts at each point of the two curves
+    pairs: int  # (concept, colour) pairs
+    styles: int  # concepts, each in four styles
+    unseen: int  # held-out pictures
+    known: int  # training pictures, for the error of the predicted noise
+
+
+FULL = Plan(naming=300, seeds=2, curve=300, pairs=200, styles=50, unseen=200, known=512)
+FAST = Plan(naming=24, seeds=1, curve=0, pairs=11, styles=2, unseen=8, known=48)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table."""
+
+    what: str
+    value: float
+    count: int  # pictures behind the value
+    goal: str = ""
+
+
+class Workbench:
+    """A loaded checkpoint, the pictures it is compared with, and a Plan.
+
+    model: what minidiff.load returns. images (N, 64, 64, 4) uint8 and records: load_emoji's.
+    """
+
+    def __init__(self, model, images: Tensor, records: list[Record], plan: Plan):
+        self.model, self.plan = model, plan
+        self.prompts = read_prompts()
+        self.nothing = self.prepare([""])
+        self.device = self.nothing.pooled.device
+        self.gallery = Gallery(images, records, self.prompts, self.device)
+        self.clear = clear_borders(images, records)
+        held_out = {concept["code"] for concept in self.prompts["held_out"]}
+        picked = [i for i, record in enumerate(records) if record.code in held_out]
+        self.unseen = images[spread(picked, plan.unseen)].to(self.device)
+
+    @torch.no_grad()
+    def prepare(self, texts: list[str]) -> Cond:
+        """Prompts as the UNet wants them, one row per text."""
+        return self.model.unet.prepare(self.model.encode(texts))
+
+    def draw(
+        self,
+        texts: list[str],
+        seeds: list[int] | None = None,
+        steps: int = STEPS,
+        scale: float = SCALE,
+        fixed_v: float | None = None,
+    ) -> Tensor:
+        """A guided sample per text: (B, 3, 64, 64), fp32. Without seeds they are 0, 1, 2, ..."""
+        seeds = list(range(len(texts))) if seeds is None else seeds
+
+        def guide(rows: slice) -> Guidance:
+            cond = self.prepare(texts[rows])
+            return CFG(cond, self.nothing.take([0] * len(cond)), scale)
+
+        return self.draw_guided(guide, seeds, steps, fixed_v)
+
+    def draw_guided(
+        self,
+        guide: Callable[[slice], Guidance],
+        seeds: list[int],
+        steps: int = STEPS,
+        fixed_v: float | None = None,
+    ) -> Tensor:
+        """A sample per seed, BATCH at a time; guide(rows) makes the guidance of those rows."""
+        unet, schedule, walk = self.model.unet, self.model.schedule, even_pairs(steps)
+        done = []
+        for first in range(0, len(seeds), BATCH):
+            rows = slice(first, first + BATCH)
+            noise = SeededNoise(seeds[rows], device=self.device)
+            x = noise.draw()
+            turns = denoise(unet, schedule, x, walk, guide(rows), noise, fixed_v=fixed_v)
+            done.append(last(turns))
+        return torch.cat(done)
+
+    @torch.no_grad()
+    def predict(self, x_t: Tensor, t: int, cond: Cond) -> tuple[Tensor, Tensor]:
+        """(eps, v) in fp32 for pictures that are all at t, BATCH at a time."""
+        dtype = self.model.unet.conv_in.weight.dtype
+        outs = []
+        for rows in torch.arange(len(x_t)).split(BATCH):
+            outs.append(self.model.unet(x_t[rows].to(dtype), t, cond.take(rows.tolist())).float())
+        return torch.cat(outs).chunk(2, dim=1)
+
+    def abar(self, t: int, like: Tensor) -> Tensor:
+        return self.model.schedule.abar(t, like=like)
+
+
+def spread(items: Sequence, count: int) -> list:
+    """`count` of the items, evenly spaced; all of them when there are no more."""
+    count = min(count, len(items))
+    return [items[i * len(items) // count] for i in range(count)]
+
+
+def even_pairs(steps: int, start: int = 990) -> Pairs:
+    """The course's walk from 990 to 0 in any number of steps; 33 gives its stride of 30."""
+    return course_pairs([round(start * (steps - i) / steps) for i in range(steps + 1)])
+
+
+def on_white(images: Tensor) -> Tensor:
+    """RGBA uint8 (N, 64, 64, 4) on white: (N, 3, 64, 64) in [-1, 1]."""
+    white = torch.tensor(COLOURS["white"], dtype=torch.uint8, device=images.device)
+    return composite(images, white.expand(len(images), 3))
+
+
+def share(hits: Tensor) -> float:
+    """The fraction of a bool tensor that is true."""
+    return hits.float().mean().item()

@@ -1,0 +1,314 @@
+"""The rule that judges the demo's samples, and every measurement run once on a tiny model."""
+
+import functools
+import json
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+import torch
+from PIL import Image
+
+from minidiff.deepfloyd.unet import UNet
+from minidiff.deepfloyd.unet_config import UNetConfig
+from minidiff.emoji import (
+    evaluate,
+    illusions,
+    judge,
+    measure_noise,
+    measure_samples,
+    prompts,
+    sheets,
+    workbench,
+)
+from minidiff.emoji.data import SETS, Record
+from minidiff.errors import UserError
+from minidiff.schedule import cosine_schedule, course_pairs
+
+FULL = prompts.read_prompts()
+DRAWN = {**FULL, **{key: FULL[key][::25] for key in ("naming", "pairs", "held_out")}}
+
+
+def make_world() -> tuple[torch.Tensor, list[Record]]:
+    """A picture per set of the first concepts asked for: a coloured block with a free border."""
+    asked = {c["code"]: c for key in ("naming", "pairs", "held_out") for c in DRAWN[key]}
+    generator = torch.Generator().manual_seed(0)
+    images, records = [], []
+    for art in SETS:
+        for concept in asked.values():
+            image = torch.zeros(64, 64, 4, dtype=torch.uint8)
+            blocks = torch.randint(0, 256, (6, 6, 3), dtype=torch.uint8, generator=generator)
+            image[8:56, 8:56, :3] = blocks.repeat_interleave(8, 0).repeat_interleave(8, 1)
+            image[8:56, 8:56, 3] = 255
+            images.append(image)
+            fields = {key: concept[key] for key in ("code", "name", "family", "group")}
+            records.append(Record(tags=(), set=art, **fields))
+    return torch.stack(images), records
+
+
+@pytest.fixture(scope="module")
+def world():
+    return make_world()
+
+
+@pytest.fixture(scope="module")
+def gallery(world):
+    return judge.Gallery(*world, DRAWN)
+
+
+# --- the judge -----------------------------------------------------------------------------------
+
+
+def test_distance_is_the_mean_square_of_pooled_pictures():
+    a, b = torch.rand(3, 3, 64, 64), torch.rand(2, 3, 64, 64)
+    expected = (judge.pooled(a)[:, None] - judge.pooled(b)[None]).square().mean(-1)
+    found = judge.mean_squared(judge.pooled(a), judge.pooled(b))
+    assert torch.allclose(found, expected, atol=1e-5)
+
+
+def test_held_out_pictures_are_not_in_the_gallery(world, gallery):
+    held_out = {concept["code"] for concept in DRAWN["held_out"]}
+    assert not held_out & {record.code for record in gallery.records}
+    assert len(gallery.records) == sum(r.code not in held_out for r in world[1])
+
+
+@pytest.mark.parametrize("move", [(0, 0), (1, -1), (-1, 0)])
+def test_a_picture_is_recognised_when_moved_by_a_pixel(gallery, move):
+    x = workbench.on_white(gallery.images[:20]).roll(move, dims=(-2, -1))
+    distances = gallery.distances(x)
+    families = [record.family for record in gallery.records[:20]]
+    assert distances.argmin(1).tolist() == list(range(20))
+    assert distances.diagonal().max() < 1e-5
+    assert gallery.hits(distances, families, 1).all()
+    assert (gallery.ranks(distances, families) == 0).all()
+    assert (gallery.clarity(distances, families) > 1).all()
+    assert gallery.sets(distances) == [record.set for record in gallery.records[:20]]
+
+
+def test_a_picture_is_not_taken_for_another(gallery):
+    x = workbench.on_white(gallery.images[:2])
+    swapped = [gallery.records[1].family, gallery.records[0].family]
+    distances = gallery.distances(x)
+    assert not gallery.hits(distances, swapped, 1).any()
+    assert (gallery.ranks(distances, swapped) > 0).all()
+    assert (gallery.clarity(distances, swapped) < 1).all()
+
+
+def test_top_five_counts_pictures_not_families(gallery):
+    distances = torch.full((1, len(gallery.records)), 9.0)
+    order = [0, 1, 2, 3, 4, 5]
+    distances[0, order] = torch.arange(6.0)
+    assert gallery.hits(distances, [gallery.records[4].family], 5).item()
+    assert not gallery.hits(distances, [gallery.records[5].family], 5).item()
+
+
+def test_the_background_asked_for_is_part_of_the_comparison(gallery):
+    blue = prompts.COLOURS["blue"]
+    rgb = torch.tensor(blue, dtype=torch.uint8).expand(3, 3)
+    x = judge.composite(gallery.images[:3], rgb)
+    assert gallery.distances(x, blue).diagonal().max() < 1e-5
+    assert gallery.distances(x).min() > 0.05
+
+
+@pytest.mark.parametrize("name", list(prompts.COLOURS))
+def test_border_colour_ignores_what_touches_it(name):
+    rgb = torch.tensor(prompts.COLOURS[name]) / 127.5 - 1
+    x = rgb[None, :, None, None].repeat(1, 1, 64, 64)
+    x[..., 10:50, 10:50] = 0.3
+    x[..., 20:40, :4] = -0.7  # something that reaches the edge
+    border = judge.border_colour(x)
+    assert torch.allclose(border[0], torch.tensor(prompts.COLOURS[name]).float(), atol=0.01)
+    assert judge.nearest_colour(border) == [name]
+    assert judge.is_white(border).item() == (name == "white")
+
+
+def test_a_tint_is_not_white():
+    assert judge.is_white(torch.tensor([[255.0, 236, 250], [255, 234, 255]])).tolist() == [
+        True,
+        False,
+    ]
+
+
+# --- the workbench -------------------------------------------------------------------------------
+
+
+def test_even_pairs_are_the_courses_walk_at_33():
+    assert workbench.even_pairs(33) == course_pairs()
+    for steps in (1, 10, 20, 80):
+        pairs = workbench.even_pairs(steps)
+        assert len(pairs) == steps and pairs[0][0] == 990 and pairs[-1][1] == 0
+
+
+def test_spread_is_even_and_never_repeats():
+    assert workbench.spread(list(range(10)), 5) == [0, 2, 4, 6, 8]
+    assert workbench.spread(list(range(3)), 5) == [0, 1, 2]
+
+
+class TinyModel:
+    """The interface of minidiff.load with random weights and a bag of words for a text encoder."""
+
+    def __init__(self):
+        torch.manual_seed(0)
+        kinds = ["ResnetDownsampleBlock2D"], ["ResnetUpsampleBlock2D"]
+        self.unet = UNet(
+            UNetConfig.from_dict(
+                {
+                    "sample_size": 64,
+                    "in_channels": 3,
+                    "out_channels": 6,
+                    "block_out_channels": [32, 32, 32],
+                    "layers_per_block": 1,
+                    "down_block_types": kinds[0] * 2 + ["SimpleCrossAttnDownBlock2D"],
+                    "up_block_types": ["SimpleCrossAttnUpBlock2D"] + kinds[1] * 2,
+                    "mid_block_type": "UNetMidBlock2DSimpleCrossAttn",
+                    "attention_head_dim": 32,
+                    "cross_attention_dim": 32,
+                    "cross_attention_norm": "group_norm",
+                    "encoder_hid_dim": 32,
+                    "encoder_hid_dim_type": "text_proj",
+                    "addition_embed_type": "text",
+                    "addition_embed_type_num_heads": 4,
+                    "resnet_time_scale_shift": "scale_shift",
+                    "act_fn": "gelu",
+                    "norm_num_groups": 8,
+                    "norm_eps": 1e-05,
+                }
+            )
+        )
+        self.schedule = cosine_schedule()
+
+    def encode(self, texts: list[str]) -> torch.Tensor:
+        states = [
+            torch.randn(8, 32, generator=torch.Generator().manual_seed(len(t))) for t in texts
+        ]
+        return torch.stack(states)
+
+
+@pytest.fixture(scope="module")
+def bench(world):
+    plan = replace(workbench.FAST, naming=3, pairs=3, styles=1, unseen=2, known=3)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(workbench, "read_prompts", lambda: DRAWN)
+        return workbench.Workbench(TinyModel(), *world, plan)
+
+
+def test_samples_depend_on_seed_and_text_not_on_the_batch(bench, monkeypatch):
+    together = bench.draw(["cat", "a dog", "cat"], [1, 1, 2], steps=2)
+    monkeypatch.setattr(workbench, "BATCH", 1)
+    alone = bench.draw(["cat", "a dog", "cat"], [1, 1, 2], steps=2)
+    assert together.shape == (3, 3, 64, 64)
+    assert torch.allclose(together, alone, rtol=1e-4, atol=1e-2)
+    assert not torch.allclose(together[0], together[2], atol=0.1)
+
+
+def test_every_measurement_gives_rows_with_counts(bench, monkeypatch, tmp_path):
+    few_steps = functools.partialmethod(workbench.Workbench.draw, steps=2)
+    monkeypatch.setattr(workbench.Workbench, "draw", few_steps)
+    monkeypatch.setattr(measure_noise, "strided_timesteps", lambda: [990, 100, 0])
+    rows = [row for measure in evaluate.MEASUREMENTS for row in measure(bench)]
+    by_name = {row.what: row for row in rows}
+    assert len(by_name) == len(rows) == 4 + 2 + 5 + 3 + 3 + 9
+    assert by_name["naming, top-1"].count == 3 and by_name["style as asked"].count == 4
+    assert all(0 <= row.value <= 1 for row in rows if "top-" in row.what or "style" in row.what)
+    assert all(torch.isfinite(torch.tensor(row.value)) for row in rows)
+    evaluate.write_report(rows, True, 1.0, tmp_path / "report.json")
+    saved = json.loads((tmp_path / "report.json").read_text())["rows"]
+    assert [row["what"] for row in saved] == [row.what for row in rows]
+    assert len(evaluate.format_table(rows).splitlines()) == len(rows) + 1
+
+
+def test_curves_ask_for_each_setting_once(bench, monkeypatch):
+    settings = []
+
+    def draw(texts, seeds=None, steps=33, scale=7.0, fixed_v=None):
+        settings.append((steps, scale))
+        return torch.ones(len(texts), 3, 64, 64)
+
+    monkeypatch.setattr(bench, "draw", draw)
+    monkeypatch.setattr(bench, "plan", replace(bench.plan, curve=2))
+    rows = measure_samples.curves(bench)
+    assert settings == list(measure_samples.CURVES) and len(rows) == len(settings)
+
+
+def test_a_blind_model_scores_one_on_overall_colour(bench, monkeypatch):
+    def predict(x_t, t, cond):
+        return torch.zeros_like(x_t), torch.zeros_like(x_t)
+
+    monkeypatch.setattr(bench, "predict", predict)
+    assert [row.value for row in measure_noise.overall_colour(bench)] == pytest.approx([1, 1, 1])
+
+
+def test_a_perfect_model_has_no_variance_term_at_the_posterior(bench):
+    x0 = torch.rand(2, 3, 64, 64) * 2 - 1
+    eps = torch.randn(2, 3, 64, 64)
+    assert measure_noise.one_step_kl(bench, x0, eps, eps, torch.ones_like(x0), 1) > 0.1
+    for t in (20, 500, 950):
+        small = measure_noise.one_step_kl(bench, x0, eps, eps, torch.full_like(x0, -1), t)
+        large = measure_noise.one_step_kl(bench, x0, eps, eps, torch.full_like(x0, 1), t)
+        assert abs(small) < 1e-3 and large >= small
+    assert large < 1e-3  # near t = 999 the two bounds are the same variance
+
+
+def test_best_blur_does_not_blur_a_clean_picture():
+    x0 = torch.rand(1, 3, 64, 64) * 2 - 1
+    error, sigma = measure_noise.best_blur(x0, x0, torch.ones(1, 1, 1, 1))
+    assert sigma == measure_noise.SIGMAS[0] and error < 0.01
+
+
+# --- illusions and sheets ------------------------------------------------------------------------
+
+
+def test_the_two_bands_of_a_hybrid_add_up():
+    x = torch.rand(1, 3, 64, 64)
+    whole = illusions.course_low_pass(x) + illusions.high_pass(x)
+    assert torch.allclose(whole, x, atol=1e-6)
+
+
+def test_a_drawn_anagram_is_recognised_both_ways(bench, monkeypatch):
+    """The upper half of one picture over the flipped lower half of another passes for neither;
+    a picture that is really both, does."""
+    a, b = bench.gallery.records[0], bench.gallery.records[1]
+    x = workbench.on_white(bench.gallery.images[:1])
+    bench_b = bench.gallery.images.clone()
+    bench_b[1] = bench.gallery.images[0].flip(0)
+    changed = judge.Gallery(bench_b, bench.gallery.records, DRAWN)
+    monkeypatch.setattr(bench, "gallery", changed)
+    monkeypatch.setattr(bench, "draw_guided", lambda guide, seeds: x)
+    found, _ = illusions.score_pairs(bench, "anagram", [(a, b)], [7])
+    assert found[0].ranks == (0, 0) and found[0].score > 1 and found[0].seed == 7
+    found, _ = illusions.score_pairs(bench, "anagram", [(b, a)], [7])
+    assert min(found[0].ranks) > 0 and found[0].score < 1
+
+
+@pytest.mark.parametrize("kind", ["anagram", "hybrid"])
+def test_find_illusions_writes_what_it_kept(bench, monkeypatch, tmp_path, kind):
+    few_steps = functools.partialmethod(workbench.Workbench.draw_guided, steps=2)
+    monkeypatch.setattr(workbench.Workbench, "draw_guided", few_steps)
+    kept = illusions.find_illusions(
+        bench, kind, tmp_path, pairs=3, seeds=1, finalists=1, final_seeds=2, keep=2
+    )
+    report = json.loads((tmp_path / f"{kind}.json").read_text())
+    assert (report["pairs_tried"], report["samples_tried"]) == (3, 5)
+    assert [row["seed"] for row in report["kept"]] == [illusion.seed for illusion in kept]
+    assert kept[0].score >= kept[1].score
+    assert Image.open(tmp_path / f"{kind}.png").width > 200
+
+
+def test_unknown_illusion(bench, tmp_path):
+    with pytest.raises(UserError, match="anagram, hybrid"):
+        illusions.find_illusions(bench, "mirage", tmp_path)
+
+
+def test_contact_sheet_has_every_sample(bench, monkeypatch, tmp_path):
+    monkeypatch.setattr(sheets, "SHEET_PROMPTS", 3)
+    drawn = SimpleNamespace()
+
+    def draw(texts, seeds):
+        drawn.texts, drawn.seeds = texts, seeds
+        return torch.zeros(len(texts), 3, 64, 64)
+
+    monkeypatch.setattr(bench, "draw", draw)
+    path = sheets.contact_sheet(bench, tmp_path / "sheet.png")
+    assert drawn.seeds == [0, 1, 2, 3] * 3 and len(set(drawn.texts)) == 3
+    counts = {colour: count for count, colour in Image.open(path).getcolors(9999)}
+    assert counts[128, 128, 128] == 12 * 64 * 64
