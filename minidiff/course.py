@@ -1,12 +1,12 @@
 """The course's functions under the course's names: what section 1.x of the project asks you to write.
 
 Each is a few lines over the one loop in sampling.py. Where the notebook uses globals (stage_1, a
-global seed), these take the model and the seeds; pictures come in batches, one seed per picture.
+global seed), these take the model and a source of noise that all steps of one picture share.
 
-    model = minidiff.load()
+    model, noise = minidiff.load(), SeededNoise([180])
     text, null = model.encode(["a high quality photo"]), model.encode([""])
-    im_noisy = forward(model, im, t=690, noise=SeededNoise([180]))
-    clean = iterative_denoise_cfg(model, im_noisy, 10, text, null, seeds=[180])
+    im_noisy = forward(model, im, 690, noise)
+    clean = iterative_denoise_cfg(model, im_noisy, 10, text, null, noise)
 """
 
 from torch import Tensor
@@ -34,11 +34,11 @@ def add_variance(
 
 
 def iterative_denoise(
-    model, im_noisy: Tensor, i_start: int, prompt_embeds: Tensor, timesteps=None, seeds=(180,)
+    model, im_noisy: Tensor, i_start: int, prompt_embeds: Tensor, noise: SeededNoise, timesteps=None
 ) -> Tensor:
     """1.4 and 1.5: denoise from timesteps[i_start] down, without guidance."""
     guidance = Plain(rows(model, prompt_embeds, len(im_noisy)))
-    return walk(model, im_noisy, guidance, i_start, timesteps, seeds)
+    return walk(model, im_noisy, guidance, i_start, noise, timesteps)
 
 
 def iterative_denoise_cfg(
@@ -47,14 +47,14 @@ def iterative_denoise_cfg(
     i_start: int,
     prompt_embeds: Tensor,
     uncond_prompt_embeds: Tensor,
+    noise: SeededNoise,
     timesteps=None,
     scale: float = 7.0,
-    seeds=(180,),
 ) -> Tensor:
     """1.6: the same with classifier-free guidance; scale 1 is iterative_denoise."""
     n = len(im_noisy)
     guidance = CFG(rows(model, prompt_embeds, n), rows(model, uncond_prompt_embeds, n), scale)
-    return walk(model, im_noisy, guidance, i_start, timesteps, seeds)
+    return walk(model, im_noisy, guidance, i_start, noise, timesteps)
 
 
 def inpaint(
@@ -63,12 +63,12 @@ def inpaint(
     mask: Tensor,
     prompt_embeds: Tensor,
     uncond_prompt_embeds: Tensor,
+    noise: SeededNoise,
     timesteps=None,
     scale: float = 7.0,
-    seeds=(180,),
 ) -> Tensor:
     """1.7.2: new content where mask is 1, the original elsewhere; starts from pure noise."""
-    n, noise = len(original_image), make_noise(model, original_image, seeds)
+    n = len(original_image)
     guidance = CFG(rows(model, prompt_embeds, n), rows(model, uncond_prompt_embeds, n), scale)
     keep = keep_outside(original_image, mask, model.schedule, noise)
     pairs = course_pairs(timesteps or strided_timesteps())
@@ -85,15 +85,15 @@ def visual_anagrams(
     prompt_embeds: Tensor,
     prompt_embeds_flipped: Tensor,
     uncond_prompt_embeds: Tensor,
+    noise: SeededNoise,
     timesteps=None,
     scale: float = 7.0,
-    seeds=(180,),
 ) -> Tensor:
     """1.8: one prompt upright, the other upside down (flip of dim -2)."""
     conds = tuple(rows(model, p, len(image)) for p in (prompt_embeds, prompt_embeds_flipped))
     uncond = rows(model, uncond_prompt_embeds, len(image))
     guidance = Anagram(conds, uncond, (View(), FlipUpDown()), scale)
-    return walk(model, image, guidance, i_start, timesteps, seeds)
+    return walk(model, image, guidance, i_start, noise, timesteps)
 
 
 def make_hybrids(
@@ -103,28 +103,23 @@ def make_hybrids(
     prompt_embeds_far: Tensor,
     prompt_embeds_near: Tensor,
     uncond_prompt_embeds: Tensor,
+    noise: SeededNoise,
     timesteps=None,
     scale: float = 7.0,
-    seeds=(180,),
 ) -> Tensor:
     """1.9: low frequencies follow the far prompt, high ones the near prompt."""
     embeds = (prompt_embeds_far, prompt_embeds_near, uncond_prompt_embeds)
     far, near, uncond = (rows(model, p, len(image)) for p in embeds)
-    return walk(model, image, Hybrid(far, near, uncond, scale), i_start, timesteps, seeds)
+    return walk(model, image, Hybrid(far, near, uncond, scale), i_start, noise, timesteps)
 
 
 # --- what the functions above share --------------------------------------------------------------
 
 
-def walk(model, x: Tensor, guidance: Guidance, i_start: int, timesteps, seeds) -> Tensor:
+def walk(model, x: Tensor, guidance: Guidance, i_start: int, noise, timesteps) -> Tensor:
     """The loop from timesteps[i_start] to the end of the list; (B, 3, H, W)."""
     pairs = course_pairs(timesteps or strided_timesteps())
-    noise = make_noise(model, x, seeds)
     return last(denoise(model.unet, model.schedule, x, pairs, guidance, noise, start=i_start))
-
-
-def make_noise(model, like: Tensor, seeds) -> SeededNoise:
-    return SeededNoise(list(seeds), tuple(like.shape[1:]), device=like.device)
 
 
 def rows(model, prompt_embeds: Tensor, n: int) -> Cond:
