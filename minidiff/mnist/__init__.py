@@ -1,0 +1,1 @@
+"""Part B: small UNets trained from scratch on MNIST, a one-step denoiser and two DDPMs."""
