@@ -6,3 +6,10 @@ Data goes one way, and a module knows only what stands to its left:
 
 Start reading at `minidiff/equations.py`: that is the file you are meant to change.
 """
+
+
+def load(folder=None, device=None, dtype=None):
+    """Open a checkpoint: see minidiff.model.load. Here so that `import minidiff` stays instant."""
+    from minidiff.model import load
+
+    return load(folder, device, dtype)

@@ -1,0 +1,230 @@
+"""Reading the weights of an official folder: from the file to the device, a tensor at a time.
+
+    unet/config.json
+    unet/diffusion_pytorch_model.safetensors            one file, or shards with an index;
+    unet/diffusion_pytorch_model.fp16.safetensors       `.fp16` marks the half-precision variant
+
+A module is built without memory (on torch's "meta" device), its keys and shapes are compared with
+the files' headers, and only then is each tensor read, converted and put where it belongs: at no
+time is there a second copy of the model.
+"""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+
+from minidiff.errors import UserError
+
+STORED_DTYPES = {"F16": torch.float16, "BF16": torch.bfloat16, "F32": torch.float32}
+JSON_BYTES = 16 * 2**20  # the largest official index has some 100 kB
+SHOWN_KEYS = 40  # of each kind of complaint
+CHECK_HINT = "`python -m minidiff weights check {folder}` says what is there and what is missing"
+
+
+def read_json(path: Path) -> dict:
+    """A JSON object from a file. UserError when it is absent, huge, not JSON or not an object."""
+    try:
+        if path.stat().st_size > JSON_BYTES:
+            raise UserError(f"{path} is larger than {JSON_BYTES} bytes: that is no such JSON file")
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        hint = CHECK_HINT.format(folder=path.parent.parent)
+        raise UserError(f"{path} cannot be read ({error.strerror}); {hint}") from error
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path} is not valid JSON ({error}); fetch it again") from error
+    if not isinstance(content, dict):
+        raise UserError(f"{path} holds a {type(content).__name__}, not a JSON object")
+    return content
+
+
+# --- which files ------------------------------------------------------------------------------
+
+
+def find_weights(folder: Path, stem: str, fp16_first: bool) -> list[Path]:
+    """The safetensors files of one model: a single file, or the shards that an index names.
+
+    stem        "diffusion_pytorch_model" (UNet) or "model" (T5)
+    fp16_first  which variant to take where both are there
+    """
+    try:
+        names = sorted(
+            p.name for p in folder.iterdir() if p.name.startswith((stem + ".", stem + "-"))
+        )
+    except OSError as error:
+        raise UserError(f"{folder} cannot be read ({error.strerror})") from error
+    for fp16 in (fp16_first, not fp16_first):
+        variant = [name for name in names if (".fp16" in name) == fp16]
+        indexes = [n for n in variant if ".safetensors.index" in n and n.endswith(".json")]
+        if indexes:
+            return read_index(folder / indexes[0])
+        files = [name for name in variant if name.endswith(".safetensors")]
+        if files:
+            check_shards(folder, files)
+            return [folder / name for name in files]
+    raise UserError(no_weights_message(folder, stem, names))
+
+
+def read_index(path: Path) -> list[Path]:
+    """The shards that an index file names; each must lie beside it."""
+    where = read_json(path).get("weight_map")
+    if not isinstance(where, dict) or not all(isinstance(name, str) for name in where.values()):
+        raise UserError(f"{path} has no weight_map of key -> file name: fetch it again")
+    names = sorted(set(where.values()))
+    outside = [name for name in names if name != Path(name).name or not name]
+    if outside or not names:
+        raise UserError(f"{path} must name files beside it, not {outside or 'nothing'}")
+    absent = [name for name in names if not (path.parent / name).is_file()]
+    if absent:
+        raise UserError(f"{path} names files that are not there: {', '.join(absent)}; fetch them")
+    return [path.parent / name for name in names]
+
+
+def check_shards(folder: Path, names: list[str]) -> None:
+    """Without an index: one file, or all of the n that call themselves '-0000i-of-0000n'."""
+    if len(names) == 1 and "-of-" not in names[0]:
+        return
+    counts = {name.split("-of-")[-1][:5] for name in names}
+    if len(counts) > 1 or counts != {f"{len(names):05d}"}:
+        raise UserError(
+            f"{folder} has {', '.join(names)} and no index file: that is not one complete set;"
+            " fetch what is missing, or move what is too much"
+        )
+
+
+def no_weights_message(folder: Path, stem: str, names: list[str]) -> str:
+    bins = [p.name for p in folder.glob("*.bin")]
+    if bins:
+        return (
+            f"{folder} holds only pickled weights ({', '.join(sorted(bins))}), which can run code when"
+            " opened and are not read here; fetch the .safetensors files of the same repository"
+        )
+    found = f"found {', '.join(names)}" if names else "found none"
+    hint = CHECK_HINT.format(folder=folder.parent)
+    return f"{folder} has no {stem}[.fp16].safetensors ({found}); {hint}"
+
+
+# --- one file ---------------------------------------------------------------------------------
+
+
+def open_weights(path: Path):
+    """safetensors' own reader (a context manager), or one clear error if it is no such file."""
+    try:
+        with open(path, "rb") as file:
+            start = file.read(64)
+        if start.startswith(b"version https://git-lfs"):
+            raise UserError(
+                f"{path} is a git-lfs pointer, not the weights: run `git lfs pull` there, or fetch"
+                " the file itself"
+            )
+        return safe_open(path, framework="pt")
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror or error})") from error
+    except SafetensorError as error:
+        raise UserError(
+            f"{path} is not a whole safetensors file ({error}); fetch it again"
+        ) from error
+
+
+def stored_dtype(path: Path) -> torch.dtype:
+    """The dtype of the first tensor of a file."""
+    with open_weights(path) as file:
+        name = file.get_slice(next(iter(file.keys()))).get_dtype()
+    if name not in STORED_DTYPES:
+        raise UserError(f"{path} stores {name}; supported are {', '.join(STORED_DTYPES)}")
+    return STORED_DTYPES[name]
+
+
+# --- into a module ----------------------------------------------------------------------------
+
+
+def build(make: Callable[[], nn.Module]) -> nn.Module:
+    """make() without memory for the weights, which come from the file later."""
+    with torch.device("meta"):
+        return make()
+
+
+def load_weights(
+    module: nn.Module,
+    files: list[Path],
+    device: torch.device,
+    dtype: torch.dtype,
+    *,
+    aliases: dict[str, str] | None = None,
+    fp32: Callable[[str], bool] = lambda key: False,
+) -> nn.Module:
+    """Fill a module made by `build` and return it in eval mode, its weights frozen.
+
+    aliases  key in the file -> key in the module, for a tensor that goes by two names
+    fp32     which keys stay in float32 when dtype is float16
+    Raises UserError: keys missing, unexpected, twice, of another shape or type; NaN or infinity.
+    """
+    aliases = aliases or {}
+    check_headers(module, files, aliases)
+    for path in files:
+        with open_weights(path) as file:
+            for stored in file.keys():
+                key = aliases.get(stored, stored)
+                wide = dtype == torch.float16 and fp32(key)
+                tensor = torch.empty(
+                    tuple(file.get_slice(stored).get_shape()),
+                    dtype=torch.float32 if wide else dtype,
+                    device=device,
+                ).copy_(file.get_tensor(stored))
+                check_finite(tensor, stored, path)
+                put(module, key, tensor)
+    return module.eval()
+
+
+def put(module: nn.Module, key: str, tensor: Tensor) -> None:
+    owner, _, name = key.rpartition(".")
+    setattr(module.get_submodule(owner), name, nn.Parameter(tensor, requires_grad=False))
+
+
+def check_finite(tensor: Tensor, key: str, path: Path) -> None:
+    if not bool(tensor.isfinite().all()):
+        raise UserError(
+            f"{key} of {path} has NaN or infinite values in {tensor.dtype}: the file is damaged"
+            " (fetch it again), or its numbers need dtype float32"
+        )
+
+
+def check_headers(module: nn.Module, files: list[Path], aliases: dict[str, str]) -> None:
+    """Compare every key, shape and type of the files with the module; all faults in one UserError.
+
+    Two names for one tensor may both be there: the second one read simply replaces the first.
+    """
+    wanted = {key: tuple(p.shape) for key, p in module.named_parameters()}
+    seen: set[str] = set()
+    faults: dict[str, list[str]] = {"missing": [], "unexpected": [], "wrong": []}
+    for path in files:
+        with open_weights(path) as file:
+            for stored in file.keys():
+                header = file.get_slice(stored)
+                shape, kind = tuple(header.get_shape()), header.get_dtype()
+                expected = wanted.get(aliases.get(stored, stored))
+                if expected is None or stored in seen:
+                    faults["unexpected"].append(stored + " (again)" * (stored in seen))
+                elif shape != expected or kind not in STORED_DTYPES:
+                    faults["wrong"].append(f"{stored} is {kind} {shape}, not {expected}")
+                seen.add(stored)
+    found = {aliases.get(stored, stored) for stored in seen}
+    faults["missing"] = [key for key in wanted if key not in found]
+    if any(faults.values()):
+        raise UserError(faults_message(files, faults))
+
+
+def faults_message(files: list[Path], faults: dict[str, list[str]]) -> str:
+    folder = files[0].parent
+    parts = []
+    for kind, keys in faults.items():
+        if keys:
+            more = f" and {len(keys) - SHOWN_KEYS} more" if len(keys) > SHOWN_KEYS else ""
+            parts.append(f"{len(keys)} {kind}: {', '.join(keys[:SHOWN_KEYS])}{more}")
+    return (
+        f"the weights in {folder} do not fit {folder / 'config.json'}: {'; '.join(parts)}."
+        " Both must come from one repository and one revision: fetch them again"
+    )

@@ -1,0 +1,64 @@
+"""Prompts to text states: caption cleaning, tokenizer, T5. Loaded when first asked for."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from minidiff.deepfloyd.captions import clean_caption
+from minidiff.deepfloyd.checkpoint import build, find_weights, load_weights, read_json
+from minidiff.deepfloyd.t5 import T5Config, T5Encoder
+from minidiff.deepfloyd.tokenizer import Tokenizer
+from minidiff.errors import UserError
+
+# The embedding table goes by two names in official files; a file may hold either or both.
+ALIASES = {"encoder.embed_tokens.weight": "shared.weight"}
+BATCH = 32  # prompts at a time: T5-XXL's activations stay small beside its weights
+
+
+def stays_fp32(key: str) -> bool:
+    """The feed-forward output overflows in fp16: official files and this code keep wo wide."""
+    return key.endswith(".wo.weight")
+
+
+@dataclass
+class TextEncoder:
+    """An official folder's text_encoder/ and tokenizer/, read at the first prompt.
+
+    T5-XXL is larger than the UNet: encode all prompts first, then `free()` it.
+    """
+
+    folder: Path
+    device: torch.device
+    dtype: torch.dtype
+    loaded: tuple[Tokenizer, T5Encoder] | None = field(default=None, repr=False)
+
+    def load(self) -> tuple[Tokenizer, T5Encoder]:
+        if self.loaded is None:
+            tokenizer = Tokenizer.from_folder(self.folder / "tokenizer")
+            part = self.folder / "text_encoder"
+            config = T5Config.from_dict(read_json(part / "config.json"))
+            encoder = build(lambda: T5Encoder(config))
+            files = find_weights(part, "model", fp16_first=self.dtype != torch.float32)
+            load_weights(encoder, files, self.device, self.dtype, aliases=ALIASES, fp32=stays_fp32)
+            self.loaded = tokenizer, encoder
+        return self.loaded
+
+    def free(self) -> None:
+        """Let go of the encoder's memory; the next prompt would load it again."""
+        self.loaded = None
+
+    @torch.no_grad()
+    def __call__(self, prompts: list[str]) -> Tensor:
+        """(B, 77, d_model) states of B prompts, on the device, in the dtype. "" is a prompt too."""
+        if not prompts or not all(isinstance(prompt, str) for prompt in prompts):
+            raise UserError(f"prompts must be a non-empty list of texts, not {prompts!r}")
+        tokenizer, encoder = self.load()
+        # The official pipeline cleans twice: what the first pass uncovers, the second removes.
+        cleaned = [clean_caption(clean_caption(prompt)) for prompt in prompts]
+        states = []
+        for i in range(0, len(cleaned), BATCH):
+            ids, mask = tokenizer(cleaned[i : i + BATCH])
+            states.append(encoder(ids.to(self.device), mask.to(self.device)))
+        return torch.cat(states).to(self.dtype)

@@ -1,0 +1,120 @@
+"""Opening a checkpoint: the folder becomes one object with the UNet, the schedule and the text."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from minidiff.deepfloyd.checkpoint import (
+    build,
+    find_weights,
+    load_weights,
+    read_json,
+    stored_dtype,
+)
+from minidiff.deepfloyd.scheduler import SchedulerConfig
+from minidiff.deepfloyd.text import TextEncoder
+from minidiff.deepfloyd.unet import UNet
+from minidiff.deepfloyd.unet_config import UNetConfig
+from minidiff.errors import UserError
+from minidiff.paths import weights_folder
+from minidiff.schedule import Schedule, cosine_schedule
+
+
+@dataclass(frozen=True)
+class Model:
+    """A checkpoint, ready to sample.
+
+    encode           list of prompts -> text states (B, 77, encoder_hid_dim); encode.free() lets
+                     the text encoder go
+    sample_size      side of the pictures, 64
+    threshold_ratio, threshold_max   the checkpoint's numbers for equations.dynamic_threshold
+    """
+
+    name: str
+    folder: Path
+    unet: UNet
+    encode: Callable[[list[str]], Tensor]
+    schedule: Schedule
+    sample_size: int
+    threshold_ratio: float
+    threshold_max: float
+    device: torch.device
+    dtype: torch.dtype
+
+
+def load(
+    folder: str | Path | None = None,
+    device: str | torch.device | None = None,
+    dtype: torch.dtype | None = None,
+) -> Model:
+    """Open a checkpoint in the official layout. The text encoder is read at the first prompt.
+
+    folder  default: $MINIDIFF_WEIGHTS, else weights/emoji-64 of this repository
+    device  default: cuda, else mps, else cpu
+    dtype   default: float32, but on cuda the dtype in which the UNet is stored
+    Raises UserError for anything missing, damaged, or not a stage-I model.
+    """
+    folder = weights_folder(folder)
+    check_folder(folder)
+    device = pick_device(device)
+    raw = read_json(folder / "unet" / "config.json")
+    scheduler = SchedulerConfig.from_dict(read_json(folder / "scheduler" / "scheduler_config.json"))
+    config = UNetConfig.from_dict(raw)
+    wide = dtype == torch.float32 or (dtype is None and device.type != "cuda")
+    files = find_weights(folder / "unet", "diffusion_pytorch_model", fp16_first=not wide)
+    if dtype is None:
+        dtype = torch.float32 if wide else stored_dtype(files[0])
+    unet = load_weights(build(lambda: UNet(config)), files, device, dtype)
+    return Model(
+        name=folder.resolve().name,
+        folder=folder,
+        unet=unet,
+        encode=TextEncoder(folder, device, dtype),
+        schedule=cosine_schedule(),
+        sample_size=read_sample_size(raw),
+        threshold_ratio=scheduler.dynamic_thresholding_ratio,
+        threshold_max=scheduler.sample_max_value,
+        device=device,
+        dtype=dtype,
+    )
+
+
+def pick_device(name: str | torch.device | None = None) -> torch.device:
+    """The device asked for, else the best there is. UserError for one that is not there."""
+    if name is None:
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"device {str(name)!r} cannot be used ({reason}); try cpu") from error
+    return device
+
+
+def check_folder(folder: Path) -> None:
+    if (folder / "unet" / "config.json").is_file():
+        return
+    if not folder.is_dir():
+        raise UserError(
+            f"there is no folder {folder}: give the folder of a checkpoint, or leave it out to use"
+            " the demo"
+        )
+    if (folder.parent / "unet" / "config.json").is_file():
+        raise UserError(f"{folder} is a part of a checkpoint: give {folder.parent} instead")
+    raise UserError(
+        f"{folder} has no unet/config.json, so it is no checkpoint in the official layout;"
+        f" `python -m minidiff weights check {folder}` says what it is"
+    )
+
+
+def read_sample_size(raw: dict) -> int:
+    size = raw.get("sample_size", 64)
+    if type(size) is not int or not 8 <= size <= 1024:
+        raise UserError(f"unet/config.json: sample_size must be 8 to 1024 pixels, not {size!r}")
+    return size
