@@ -115,6 +115,15 @@ def hybrid_estimate(eps_far: Tensor, eps_near: Tensor, low_pass) -> Tensor:
     return low_pass(eps_far) + (eps_near - low_pass(eps_near))
 
 
+def add_sigma_noise(x: Tensor, sigma: float | Tensor, eps: Tensor) -> Tensor:
+    """What the one-step denoiser of Part B is given: noise is added, nothing is scaled.  Course B.2.
+
+    sigma is a number, or (B, 1, 1, 1) when every picture has its own.
+    """
+    # z = x + sigma eps
+    return x + sigma * eps
+
+
 def ddpm_step(x_t: Tensor, eps: Tensor, z: Tensor, abar: Tensor, abar_prev: Tensor) -> Tensor:
     """One step of the MNIST sampler, from t to t - 1.  Course algorithm B.2, DDPM algorithm 2.
 
