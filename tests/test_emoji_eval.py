@@ -194,7 +194,7 @@ def bench(world):
 
 def test_samples_depend_on_seed_and_text_not_on_the_batch(bench, monkeypatch):
     together = bench.draw(["cat", "a dog", "cat"], [1, 1, 2], steps=2)
-    monkeypatch.setattr(workbench, "BATCH", 1)
+    monkeypatch.setattr(bench, "batch", 1)
     alone = bench.draw(["cat", "a dog", "cat"], [1, 1, 2], steps=2)
     assert together.shape == (3, 3, 64, 64)
     assert torch.allclose(together, alone, rtol=1e-4, atol=1e-2)

@@ -24,8 +24,9 @@ from minidiff.errors import UserError
 from minidiff.guidance import Anagram, Guidance, Hybrid, course_low_pass
 from minidiff.views import FlipUpDown, View
 
-# Groups whose pictures mean something upside down or from afar; signs and clocks do not.
+# Groups of things; people and signs make no illusions worth looking at.
 GROUPS = {"smileys-emotion", "animals-nature", "food-drink", "travel-places", "objects"}
+CLOCKS = ("o'clock", "-thirty")  # the 24 clock faces are one picture to the eye
 LIKELY = 0.1  # share of all pairs from which the tried ones are drawn
 
 
@@ -95,8 +96,10 @@ def draw_pairs(bench: Workbench, kind: str, count: int, seed: int) -> list[tuple
     one of the sets: an elephant and a needle do not fit into one outline.
     """
     concepts = first_of_family(concepts_in_all_sets(bench.gallery.records))
-    concepts = [concept for concept in concepts if concept.group in GROUPS]
+    concepts = [c for c in concepts if c.group in GROUPS and not c.name.endswith(CLOCKS)]
     cost = pair_costs(bench, concepts, *KINDS[kind].turns)
+    faces = torch.tensor([concept.group == "smileys-emotion" for concept in concepts])
+    cost[(faces[:, None] & faces).to(cost.device)] = float("inf")  # a face in a face is no surprise
     cost.fill_diagonal_(float("inf"))
     likely = cost.flatten().argsort()[: max(count, int(LIKELY * cost.numel()))].tolist()
     picked = random.Random(seed).sample(likely, min(count, len(likely)))
