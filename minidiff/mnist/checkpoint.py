@@ -1,0 +1,88 @@
+"""The three recipes of Part B, and reading and writing what they train as safetensors."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from minidiff.errors import UserError
+from minidiff.files import save_atomically
+from minidiff.mnist.unet import ClassConditionalUNet, TimeConditionalUNet, UnconditionalUNet
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How the course trains one of its models: Adam on squared error, a new noise every time."""
+
+    name: str  # denoiser, time or class
+    num_hiddens: int  # D
+    batch: int
+    epochs: int
+    lr: float
+    lr_decay: float  # the learning rate's factor per epoch
+    sigma: float = 0.5  # of the denoiser's noise
+    p_uncond: float = 0.1  # how often the class model is not told the digit
+
+    def build(self) -> nn.Module:
+        """The UNet with fresh weights from torch's global generator."""
+        if self.name == "denoiser":
+            return UnconditionalUNet(in_channels=1, num_hiddens=self.num_hiddens)
+        kind = {"time": TimeConditionalUNet, "class": ClassConditionalUNet}[self.name]
+        return kind(in_channels=1, num_classes=10, num_hiddens=self.num_hiddens)
+
+
+RECIPES = {
+    recipe.name: recipe
+    for recipe in (
+        Recipe("denoiser", num_hiddens=128, batch=256, epochs=5, lr=1e-4, lr_decay=1.0),
+        Recipe("time", num_hiddens=64, batch=128, epochs=20, lr=1e-3, lr_decay=0.1 ** (1 / 20)),
+        Recipe("class", num_hiddens=64, batch=128, epochs=20, lr=1e-3, lr_decay=0.1 ** (1 / 20)),
+    )
+}
+
+
+def save_model(model: nn.Module, path: Path, recipe: Recipe, facts: dict[str, object]) -> Path:
+    """Write the weights with the recipe and `facts` (seed, epochs, loss, ...) as metadata.
+
+    Kernels and matrices are stored in fp16; vectors (biases, BatchNorm's statistics) stay fp32,
+    because small variances would lose their digits and weigh nothing.
+    """
+    tensors = {key: to_stored(value) for key, value in model.state_dict().items()}
+    metadata = {"recipe": json.dumps(asdict(recipe)), **{k: str(v) for k, v in facts.items()}}
+    blob = save(tensors, metadata)
+    return save_atomically(path, lambda file: file.write(blob))
+
+
+def to_stored(value: Tensor) -> Tensor:
+    half = value.is_floating_point() and value.ndim > 1
+    return value.detach().cpu().to(torch.float16 if half else value.dtype).contiguous()
+
+
+def load_model(path: str | Path, device: torch.device | str = "cpu") -> nn.Module:
+    """A trained UNet in fp32 and eval mode. Raises UserError for a missing or foreign file."""
+    tensors, metadata = read_safetensors(Path(path))
+    try:
+        model = Recipe(**json.loads(metadata["recipe"])).build()
+        model.load_state_dict(tensors)
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise UserError(
+            f"{path} does not hold one of Part B's models ({str(error)[:200]}); "
+            "restore it from the repository or train it with `make train-mnist`"
+        ) from error
+    return model.eval().to(device)
+
+
+def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """All tensors and the metadata of a file."""
+    if not path.is_file():
+        raise UserError(f"there is no {path}; train the models of Part B with `make train-mnist`")
+    try:
+        with safe_open(path, framework="pt") as file:
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+            return tensors, file.metadata() or {}
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"{path} is damaged ({error}); restore it from the repository") from error
