@@ -15,6 +15,7 @@ import torch
 from PIL import Image
 
 from minidiff import fetch
+from minidiff.deepfloyd.captions import clean_caption
 from minidiff.emoji import captions, data, names, prompts, tokenizer_train
 from minidiff.errors import UserError
 
@@ -279,6 +280,14 @@ def test_committed_prompts_keep_their_promises():
         assert not held_out & {concept["code"] for concept in asked}
         assert max(Counter(concept["family"] for concept in asked).values()) == 1
     assert {name: tuple(rgb) for name, rgb in drawn["colours"].items()} == prompts.COLOURS
+
+
+def test_the_caption_cleaning_leaves_our_captions_alone():
+    drawn = prompts.read_prompts()
+    for concept in drawn["naming"] + drawn["pairs"] + drawn["held_out"]:
+        record = make_record(code=concept["code"], name=concept["name"], set="fluent")
+        for caption in captions.caption_table([record], NOTHING_HELD_OUT, 3, seed=0)[0]:
+            assert clean_caption(caption.text) == caption.text
 
 
 def test_prompts_are_written_once(tmp_path):

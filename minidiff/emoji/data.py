@@ -8,10 +8,10 @@ own extras and the component group.
 
 import io
 import json
-import os
 import zipfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import torch
@@ -21,9 +21,11 @@ from tqdm import tqdm
 from minidiff import fetch
 from minidiff.emoji.names import clean_name, family_name
 from minidiff.errors import UserError
+from minidiff.files import save_atomically
+from minidiff.paths import ROOT
 
 SIZE = 64  # pixels a side, what stage I of IF draws
-PACKED = Path(__file__).resolve().parents[2] / "data" / "emoji-64.zip"
+PACKED = ROOT / "data" / "emoji-64.zip"
 
 
 @dataclass(frozen=True)
@@ -162,17 +164,18 @@ def frame(image: Image.Image, crop: float = 0.0) -> Image.Image:
 
 def write_packed(packed: Path, pictures: list[tuple[Record, Path]]) -> None:
     """Write the zip: index.json (a list of records) and 00000.webp ... in the same order."""
-    packed.parent.mkdir(parents=True, exist_ok=True)
-    part = packed.with_name(packed.name + ".part")
-    with zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as archive:
-        index = [asdict(record) for record, _ in pictures]
-        archive.writestr(zipfile.ZipInfo("index.json"), json.dumps(index))
-        for number, (record, path) in enumerate(tqdm(pictures, desc="packing emoji")):
-            buffer = io.BytesIO()
-            picture = read_picture(path, SETS[record.set].crop)
-            picture.save(buffer, "WEBP", lossless=True, quality=100, method=4)
-            archive.writestr(zipfile.ZipInfo(f"{number:05d}.webp"), buffer.getvalue())
-    os.replace(part, packed)
+
+    def fill(file: BinaryIO) -> None:
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+            index = [asdict(record) for record, _ in pictures]
+            archive.writestr(zipfile.ZipInfo("index.json"), json.dumps(index))
+            for number, (record, path) in enumerate(tqdm(pictures, desc="packing emoji")):
+                buffer = io.BytesIO()
+                picture = read_picture(path, SETS[record.set].crop)
+                picture.save(buffer, "WEBP", lossless=True, quality=100, method=4)
+                archive.writestr(zipfile.ZipInfo(f"{number:05d}.webp"), buffer.getvalue())
+
+    save_atomically(packed, fill)
 
 
 def load_emoji(packed: str | Path = PACKED) -> tuple[torch.Tensor, list[Record]]:

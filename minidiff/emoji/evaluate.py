@@ -6,7 +6,6 @@ fixed before any training. FAST=1 measures a few of each, evenly spread, for a C
 """
 
 import json
-import os
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -17,6 +16,9 @@ import minidiff
 from minidiff.emoji import measure_noise, measure_samples
 from minidiff.emoji.data import PACKED, load_emoji
 from minidiff.emoji.workbench import FAST, FULL, Row, Workbench
+from minidiff.files import save_atomically
+from minidiff.model import pick_device
+from minidiff.paths import ROOT
 
 MEASUREMENTS = (
     measure_samples.naming,
@@ -27,7 +29,7 @@ MEASUREMENTS = (
     measure_noise.variance_term,
     measure_noise.denoising,
 )
-REPORT = Path("out") / "eval-demo.json"
+REPORT = ROOT / "out" / "eval-demo.json"
 
 
 def open_bench(folder: str | Path | None, fast: bool, packed: str | Path = PACKED) -> Workbench:
@@ -35,8 +37,10 @@ def open_bench(folder: str | Path | None, fast: bool, packed: str | Path = PACKE
 
     On a GPU the networks run in bf16, as in training, else in fp32. The walk itself is fp32.
     """
-    dtype = torch.bfloat16 if torch.cuda.is_available() else torch.float32
-    model = minidiff.load(folder, dtype=dtype)
+    device = pick_device()
+    model = minidiff.load(
+        folder, device, torch.bfloat16 if device.type == "cuda" else torch.float32
+    )
     return Workbench(model, *load_emoji(packed), FAST if fast else FULL)
 
 
@@ -71,7 +75,5 @@ def format_table(rows: list[Row]) -> str:
 def write_report(rows: list[Row], fast: bool, seconds: float, path: Path) -> None:
     """The rows as JSON, whole or not at all."""
     report = {"fast": fast, "seconds": round(seconds, 1), "rows": [asdict(row) for row in rows]}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-    os.replace(part, path)
+    text = json.dumps(report, indent=1) + "\n"
+    save_atomically(path, lambda file: file.write(text.encode()))

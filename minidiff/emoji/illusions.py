@@ -6,7 +6,6 @@ takes away; the gallery's pictures go through the same filter.
 """
 
 import json
-import os
 import random
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -21,6 +20,7 @@ from minidiff.emoji.prompts import concepts_in_all_sets, first_of_family
 from minidiff.emoji.sheets import save_strips
 from minidiff.emoji.workbench import Workbench, on_white
 from minidiff.errors import UserError
+from minidiff.files import save_atomically
 from minidiff.guidance import Anagram, Guidance, Hybrid, course_low_pass
 from minidiff.views import FlipUpDown, View
 
@@ -195,16 +195,14 @@ def write_found(
 ) -> None:
     """KIND.json and KIND.png: each kept sample as it is and as its second reading is seen."""
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     report = {
         "kind": kind,
         "pairs_tried": tried[0],
         "samples_tried": tried[1],
         "kept": [asdict(illusion) for illusion in kept],
     }
-    part = folder / f"{kind}.json.part"
-    part.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-    os.replace(part, folder / f"{kind}.json")
+    text = json.dumps(report, indent=1) + "\n"
+    save_atomically(folder / f"{kind}.json", lambda file: file.write(text.encode()))
     readings = [r for r in zip(KINDS[kind].turns, KINDS[kind].looks) if r != (as_it_is, as_it_is)]
     strips = []
     for illusion, x in zip(kept, samples):

@@ -8,7 +8,6 @@ PART_A say.
 """
 
 import json
-import os
 import random
 from collections import defaultdict
 from pathlib import Path
@@ -17,8 +16,10 @@ import torch
 
 from minidiff.emoji.data import SETS, Record
 from minidiff.errors import UserError
+from minidiff.files import save_atomically
+from minidiff.paths import DEMO
 
-PROMPTS = Path(__file__).resolve().parents[2] / "weights" / "emoji-64" / "eval" / "prompts.json"
+PROMPTS = DEMO / "eval" / "prompts.json"
 SEED = 180
 NUM_HELD_OUT, NUM_NAMING, NUM_PAIRS = 50, 300, 200
 
@@ -159,11 +160,8 @@ def write_prompts(images: torch.Tensor, records: list[Record], path: Path = PROM
             f"{path} exists; the evaluation prompts are fixed before training and "
             "never drawn again."
         )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps(draw_prompts(images, records), indent=1) + "\n", encoding="utf-8")
-    os.replace(part, path)
-    return path
+    drawn = json.dumps(draw_prompts(images, records), indent=1) + "\n"
+    return save_atomically(path, lambda file: file.write(drawn.encode()))
 
 
 def read_prompts(path: Path = PROMPTS) -> dict:

@@ -1,6 +1,5 @@
 """The demo's contact sheet and labelled grids of samples, as PNG."""
 
-import os
 from pathlib import Path
 
 import torch
@@ -8,6 +7,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from minidiff.emoji.workbench import Workbench, spread
+from minidiff.files import save_atomically
 
 SHEET_PROMPTS, SHEET_SEEDS, SHEET_COLUMNS = 64, 4, 4
 LABEL = 18  # pixels under a row of pictures for its text
@@ -38,11 +38,7 @@ def save_strips(strips: list[tuple[str, list[Tensor]]], columns: int, path: Path
         for image in row:
             sheet.paste(image, (left, top))
             left += image.width + 2
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    sheet.save(part, "PNG")
-    os.replace(part, path)
-    return path
+    return save_atomically(path, lambda file: sheet.save(file, "PNG"))
 
 
 def to_image(x: Tensor) -> Image.Image:

@@ -7,7 +7,6 @@ T5's ids: 0 `<pad>`, 1 `</s>`, 2 `<unk>`, no start token; nmt_nfkc normalisation
 
 import io
 import json
-import os
 import random
 import string
 from pathlib import Path
@@ -16,8 +15,10 @@ import sentencepiece
 
 from minidiff.emoji.captions import caption_table
 from minidiff.emoji.data import Record
+from minidiff.files import save_atomically
+from minidiff.paths import DEMO
 
-TOKENIZER = Path(__file__).resolve().parents[2] / "weights" / "emoji-64" / "tokenizer"
+TOKENIZER = DEMO / "tokenizer"
 NUM_PIECES, NUM_EXTRA, EMBEDDING_ROWS = 2048, 100, 2176
 CAPTIONS_EACH = 4  # captions per picture in the corpus
 REPEATS = 60  # how often each of COURSE_PROMPTS and ENGLISH is said, to earn pieces of their own
@@ -110,8 +111,5 @@ def write_tokenizer(model: bytes, folder: Path = TOKENIZER) -> None:
         "special_tokens_map.json": (json.dumps(special, indent=2) + "\n").encode(),
         "tokenizer_config.json": (json.dumps(config, indent=2) + "\n").encode(),
     }
-    folder.mkdir(parents=True, exist_ok=True)
     for name, content in files.items():
-        part = folder / f"{name}.part"
-        part.write_bytes(content)
-        os.replace(part, folder / name)
+        save_atomically(folder / name, lambda file, content=content: file.write(content))
