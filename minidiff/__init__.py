@@ -2,7 +2,7 @@
 
 Data goes one way, and a module knows only what stands to its left:
 
-    prompt -> tokenizer -> T5 -> text states -> [guidance asks the UNet, equations step] x N -> image
+    prompt -> tokenizer -> T5 -> text states -> [guidance asks UNet, equations step] x N -> image
 
 Start reading at `minidiff/equations.py`: that is the file you are meant to change.
 """

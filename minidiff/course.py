@@ -1,4 +1,4 @@
-"""The course's functions under the course's names: what section 1.x of the project asks you to write.
+"""The course's functions under the course's names: what section 1.x of the project asks for.
 
 Each is a few lines over the one loop in sampling.py. Where the notebook uses globals (stage_1, a
 global seed), these take the model and a source of noise that all steps of one picture share.

@@ -92,7 +92,7 @@ def dynamic_threshold(x0: Tensor, ratio: float = 0.95, max_value: float = 1.5) -
 
 
 def inpaint_blend(x_t: Tensor, x_orig_t: Tensor, mask: Tensor) -> Tensor:
-    """Keep what was made inside the mask, put back the original outside.  Course A.5, RePaint eq. 8.
+    """Keep what was made inside the mask, the original outside.  Course A.5, RePaint eq. 8.
 
     mask is 1 where new content goes. x_orig_t is the original *noised to the level x_t has now*.
     """
@@ -116,7 +116,7 @@ def hybrid_estimate(eps_far: Tensor, eps_near: Tensor, low_pass) -> Tensor:
 
 
 def add_sigma_noise(x: Tensor, sigma: float | Tensor, eps: Tensor) -> Tensor:
-    """What the one-step denoiser of Part B is given: noise is added, nothing is scaled.  Course B.2.
+    """What the one-step denoiser of Part B is given: noise is added, nothing scaled.  Course B.2.
 
     sigma is a number, or (B, 1, 1, 1) when every picture has its own.
     """
@@ -135,6 +135,6 @@ def ddpm_step(x_t: Tensor, eps: Tensor, z: Tensor, abar: Tensor, abar_prev: Tens
 
 
 def gaussian_kl(mean: Tensor, log_var: Tensor, mean2: Tensor, log_var2: Tensor) -> Tensor:
-    """KL(N(mean, var) || N(mean2, var2)) per element, in nats: trains the variance.  IDDPM eq. 4."""
+    """KL(N(mean, var) || N(mean2, var2)) per element, nats: trains the variance.  IDDPM eq. 4."""
     distance = (mean - mean2) ** 2 * (-log_var2).exp()
     return 0.5 * (log_var2 - log_var + (log_var - log_var2).exp() + distance - 1)

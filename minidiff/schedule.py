@@ -129,7 +129,7 @@ def course_pairs(timesteps: list[int] | None = None) -> Pairs:
 
 
 def pipeline_pairs(timesteps: list[int]) -> Pairs:
-    """The official pipeline's walk over the same kind of list: one more step, from the last t to x0."""
+    """The official pipeline's walk over such a list: one more step, from the last t to x0."""
     check_timesteps(timesteps)
     return list(zip(timesteps, [*timesteps[1:], -1]))
 

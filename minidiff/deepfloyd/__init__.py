@@ -1,1 +1,1 @@
-"""DeepFloyd IF, stage I: prompt -> tokenizer -> T5 encoder -> UNet, and the loader of its folder."""
+"""DeepFloyd IF, stage I: prompt -> tokenizer -> T5 encoder -> UNet, and the folder's loader."""

@@ -99,8 +99,8 @@ def no_weights_message(folder: Path, stem: str, names: list[str]) -> str:
     bins = [p.name for p in folder.glob("*.bin")]
     if bins:
         return (
-            f"{folder} holds only pickled weights ({', '.join(sorted(bins))}), which can run code when"
-            " opened and are not read here; fetch the .safetensors files of the same repository"
+            f"{folder} holds only pickled weights ({', '.join(sorted(bins))}), which can run code"
+            " when opened and are not read here; fetch the same repository's .safetensors files"
         )
     found = f"found {', '.join(names)}" if names else "found none"
     hint = CHECK_HINT.format(folder=folder.parent)

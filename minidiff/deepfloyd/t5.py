@@ -207,7 +207,7 @@ class T5Encoder(nn.Module):
         return self.encoder.final_layer_norm(x)
 
     def attention_bias(self, mask: Tensor) -> Tensor:
-        """Position bias of all blocks plus a very negative number at padded keys: (B, heads, L, L)."""
+        """Position bias of all blocks, very negative at padded keys: (B, heads, L, L)."""
         config = self.config
         table = self.encoder.block[0].layer[0].SelfAttention.relative_attention_bias
         buckets = relative_buckets(

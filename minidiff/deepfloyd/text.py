@@ -36,7 +36,7 @@ class TextEncoder:
 
     def load(self) -> tuple[Tokenizer, T5Encoder]:
         if self.loaded is None:
-            tokenizer = Tokenizer.from_folder(self.folder / "tokenizer")
+            tokenizer = Tokenizer.from_folder(self.folder)
             part = self.folder / "text_encoder"
             config = T5Config.from_dict(read_json(part / "config.json"))
             encoder = build(lambda: T5Encoder(config))

@@ -245,7 +245,7 @@ class MidBlock(nn.Module):
 
 
 class UpBlock(Block):
-    """Layers that each take one skip back in, then a doubling ResBlock unless it is the top level."""
+    """Layers that each take one skip back in, then a doubling ResBlock unless it is the top."""
 
     def __init__(self, c_in, c_out, skips, attends, last, config: UNetConfig):
         widths = [c_in] + [c_out] * (len(skips) - 1)
