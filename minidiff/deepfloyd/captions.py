@@ -100,7 +100,8 @@ AFTER_REPAIR = rules(
 def clean_caption(caption: str) -> str:
     """One pass of the official cleaning. The official pipeline does two, one after the other.
 
-    Raises UserError for half a character, and for markup that no parser can read, such as "<![a".
+    Raises UserError for markup that cannot be read, such as "<![foo]>", and for half a character
+    (a lone surrogate), over which the official code stumbles or not, depending on the rest.
     """
     check_unicode(caption)
     caption = unquote_plus(caption).strip().lower()  # "%20" and "+" are spaces in web addresses

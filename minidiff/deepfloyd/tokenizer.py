@@ -39,7 +39,7 @@ class Tokenizer:
     """`tokenizer(prompts)` -> ids and mask, both (B, 77) int64."""
 
     def __init__(self, spiece: Path, extra_ids: int = 100):
-        """spiece is a spiece.model file; extra_ids the tokens <extra_id_N> that follow its pieces."""
+        """spiece: a spiece.model file; extra_ids: how many <extra_id_N> follow its pieces."""
         pieces = open_sentencepiece(spiece)
         self.characters = sentencepiece.SentencePieceNormalizer(
             model_file=str(spiece),
