@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from minidiff.deepfloyd.checkpoint import (
     build,
+    check_headers,
     find_weights,
     load_weights,
     read_json,
@@ -27,16 +28,19 @@ from minidiff.schedule import Schedule, cosine_schedule
 class Model:
     """A checkpoint, ready to sample.
 
-    encode           list of prompts -> text states (B, 77, encoder_hid_dim); encode.free() lets
-                     the text encoder go
+    Both networks are read when they are first used: encode all prompts, `encode.free()`, and the
+    UNet takes the room that the text encoder had.
+
+    encode           list of prompts -> text states (B, 77, encoder_hid_dim)
+    unet             the UNet, see deepfloyd/unet.py
     sample_size      side of the pictures, 64
     threshold_ratio, threshold_max   the checkpoint's numbers for equations.dynamic_threshold
     """
 
     name: str
     folder: Path
-    unet: UNet
-    encode: Callable[[list[str]], Tensor]
+    encode: TextEncoder
+    open_unet: Callable[[], UNet]
     schedule: Schedule
     sample_size: int
     threshold_ratio: float
@@ -44,13 +48,17 @@ class Model:
     device: torch.device
     dtype: torch.dtype
 
+    @cached_property
+    def unet(self) -> UNet:
+        return self.open_unet()
+
 
 def load(
     folder: str | Path | None = None,
     device: str | torch.device | None = None,
     dtype: torch.dtype | None = None,
 ) -> Model:
-    """Open a checkpoint in the official layout. The text encoder is read at the first prompt.
+    """Open a checkpoint in the official layout: its configs and headers are checked now.
 
     folder  default: $MINIDIFF_WEIGHTS, else weights/emoji-64 of this repository
     device  default: cuda, else mps, else cpu
@@ -67,12 +75,13 @@ def load(
     files = find_weights(folder / "unet", "diffusion_pytorch_model", fp16_first=not wide)
     if dtype is None:
         dtype = torch.float32 if wide else stored_dtype(files[0])
-    unet = load_weights(build(lambda: UNet(config)), files, device, dtype)
+    unet = build(lambda: UNet(config))
+    check_headers(unet, files)
     return Model(
         name=folder.resolve().name,
         folder=folder,
-        unet=unet,
         encode=TextEncoder(folder, device, dtype),
+        open_unet=partial(load_weights, unet, files, device, dtype),
         schedule=cosine_schedule(),
         sample_size=read_sample_size(raw),
         threshold_ratio=scheduler.dynamic_thresholding_ratio,

@@ -192,11 +192,14 @@ def check_finite(tensor: Tensor, key: str, path: Path) -> None:
         )
 
 
-def check_headers(module: nn.Module, files: list[Path], aliases: dict[str, str]) -> None:
+def check_headers(
+    module: nn.Module, files: list[Path], aliases: dict[str, str] | None = None
+) -> None:
     """Compare every key, shape and type of the files with the module; all faults in one UserError.
 
     Two names for one tensor may both be there: the second one read simply replaces the first.
     """
+    aliases = aliases or {}
     wanted = {key: tuple(p.shape) for key, p in module.named_parameters()}
     seen: set[str] = set()
     faults: dict[str, list[str]] = {"missing": [], "unexpected": [], "wrong": []}
