@@ -82,7 +82,7 @@ def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         raise UserError(f"there is no {path}; train the models of Part B with `make train-mnist`")
     try:
         with safe_open(path, framework="pt") as file:
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+            tensors = {key: file.get_tensor(key) for key in file.keys()}
             return tensors, file.metadata() or {}
     except (OSError, SafetensorError) as error:
         raise UserError(f"{path} is damaged ({error}); restore it from the repository") from error

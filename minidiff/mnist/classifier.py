@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from minidiff.files import save_atomically
@@ -76,11 +77,9 @@ def accuracy(model: Classifier, digits: Digits) -> float:
     return float((seen.cpu() == digits.labels.cpu()).float().mean())
 
 
-def save_classifier(model: Classifier, path: Path, facts: dict[str, object]) -> Path:
-    from safetensors.torch import save
-
+def save_classifier(model: Classifier, path: Path) -> Path:
     tensors = {key: to_stored(value) for key, value in model.state_dict().items()}
-    blob = save(tensors, {key: str(value) for key, value in facts.items()})
+    blob = save(tensors)
     return save_atomically(path, lambda file: file.write(blob))
 
 

@@ -5,6 +5,7 @@ knows the digit. Timesteps count from 0 to T-1 here, where the course counts fro
 is told t / T. Every formula is in `minidiff/equations.py`.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterator
 
 import torch
@@ -80,7 +81,7 @@ def noise_like(x: Tensor, generator: torch.Generator | None) -> Tensor:
 
 
 def squared_error(unet: torch.nn.Module, example: Example) -> Tensor:
-    """The loss of all three models, a number: the mean over pictures and pixels.  Course B.1, B.4."""
+    """The loss of all three models: one number, the mean over all pixels.  Course B.1 and B.4."""
     inputs, target = example
     return F.mse_loss(unet(*inputs).float(), target)
 
@@ -102,7 +103,7 @@ def class_ddpm_forward(
     p_uncond: float = 0.1,
     num_ts: int = 300,
 ) -> Tensor:
-    """As ddpm_forward with digits c (N,), int64, dropped with probability p_uncond. Algorithm B.3."""
+    """ddpm_forward with digits c (N,), int64, each dropped at chance p_uncond.  Algorithm B.3."""
     check_length(ddpm_schedule, num_ts)
     unet.train()
     return squared_error(unet, class_ddpm_example(ddpm_schedule, x_0, c, p_uncond))
@@ -185,7 +186,7 @@ def ddpm_sample(
     seed: int = 0,
     num_samples: int = 1,
 ) -> Tensor:
-    """New digits, (num_samples, 1, 28, 28), mostly in [0, 1]; picture i has seed + i. Algorithm B.2."""
+    """New digits, (num_samples, 1, 28, 28), about 0 to 1; picture i has seed + i. Algorithm B.2."""
     check_length(ddpm_schedule, num_ts)
     seeds = [seed + i for i in range(num_samples)]
     return last(time_walk(unet, ddpm_schedule, seeds, img_wh))
@@ -208,6 +209,4 @@ def class_ddpm_sample(
 
 def last(walk: Iterator[Tensor]) -> Tensor:
     """Run a walk to its end and return the final pictures."""
-    for x in walk:
-        pass
-    return x
+    return deque(walk, maxlen=1).pop()

@@ -18,7 +18,15 @@ from minidiff.equations import add_sigma_noise
 from minidiff.errors import UserError
 from minidiff.files import save_atomically
 from minidiff.mnist.checkpoint import load_model
-from minidiff.mnist.classifier import accuracy, load_classifier, read
+from minidiff.mnist.classifier import (
+    FILE,
+    Classifier,
+    accuracy,
+    load_classifier,
+    read,
+    save_classifier,
+    train_classifier,
+)
 from minidiff.mnist.data import WEIGHTS, Digits, load_digits
 from minidiff.mnist.ddpm import (
     class_ddpm_example,
@@ -90,7 +98,7 @@ def time_samples(model: nn.Module, count: int) -> Tensor:
 
 
 def frechet_distance(a: Tensor, b: Tensor) -> float:
-    """Between Gaussians fitted to two sets of features, (N, F) and (M, F).  Heusel et al. 2017, eq. 6.
+    """Between Gaussians fitted to features (N, F) and (M, F).  Heusel et al. 2017, eq. 6.
 
     |mean_a - mean_b|^2 + tr(C_a + C_b - 2 (C_a C_b)^(1/2)), arXiv 1706.08500. It depends on the
     sizes of the sets: compare only values of equal sizes.
@@ -112,14 +120,13 @@ def balanced(digits: Digits, count: int, seed: int = SEED) -> Digits:
     return digits[torch.cat(rows)]
 
 
-def measure(weights: Path, samples: int, device: str, data_folder: Path | None = None) -> dict:
+def measure(weights: Path, judge: Classifier, train: Digits, test: Digits, samples: int) -> dict:
     """All numbers of the model card, for the models in one folder."""
-    train, test = (load_digits(split, "mnist", data_folder) for split in ("train", "test"))
+    device = judge.head.weight.device
     denoiser, timed, classed = (
         load_model(weights / f"{name}.safetensors", device)
         for name in ("denoiser", "time", "class")
     )
-    judge = load_classifier(weights / "classifier.safetensors", device)
     _, real = read(judge, test.pictures())
     pictures, asked = class_samples(classed, samples)
     seen, features = read(judge, pictures)
@@ -144,25 +151,23 @@ def measure(weights: Path, samples: int, device: str, data_folder: Path | None =
 
 def report(results: dict) -> str:
     """The numbers as lines of text."""
-    count = results["samples"]
-    lines = [
-        f"denoiser, test MSE at sigma {sigma}: {error:.5f}"
+    count, per_digit = results["samples"], enumerate(results["read_right_per_digit"])
+    rows = [
+        (f"denoiser, test MSE at sigma {sigma}", f"{error:.5f}")
         for sigma, error in results["denoiser_mse"].items()
     ]
-    lines += [
-        f"time model, test loss:  {results['time_test_loss']:.5f}",
-        f"class model, test loss: {results['class_test_loss']:.5f}"
-        f" (without the class {results['class_test_loss_without_class']:.5f})",
-        f"classifier, test accuracy: {results['classifier_test_accuracy']:.2%}",
-        f"{count} class samples at guidance {results['guidance']}, read right:"
-        f" {results['read_right']:.1%}",
-        "  by digit: "
-        + "  ".join(f"{k}: {v:.0%}" for k, v in enumerate(results["read_right_per_digit"])),
-        f"FID to the test digits: class samples {results['fid_class_samples']:.2f}, time samples"
-        f" {results['fid_time_samples']:.2f}, {count} training digits (floor)"
-        f" {results['fid_train_digits']:.2f}",
+    rows += [
+        ("time model, test loss", f"{results['time_test_loss']:.5f}"),
+        ("class model, test loss", f"{results['class_test_loss']:.5f}"),
+        ("  without the class", f"{results['class_test_loss_without_class']:.5f}"),
+        ("classifier, test accuracy", f"{results['classifier_test_accuracy']:.2%}"),
+        (f"{count} class samples read right", f"{results['read_right']:.1%}"),
+        ("  by digit", "  ".join(f"{kind}: {share:.0%}" for kind, share in per_digit)),
+        ("FID to test digits, class samples", f"{results['fid_class_samples']:.2f}"),
+        ("  time samples", f"{results['fid_time_samples']:.2f}"),
+        (f"  {count} training digits (floor)", f"{results['fid_train_digits']:.2f}"),
     ]
-    return "\n".join(lines)
+    return "\n".join(f"{name:36}{value}" for name, value in rows)
 
 
 def main(
@@ -171,17 +176,25 @@ def main(
     samples: int = 1000,
     device: str | None = None,
     out: str | Path | None = None,
+    classifier: str | Path = FILE,
+    retrain_classifier: bool = False,
     data_folder: Path | None = None,
 ) -> dict:
     """Measure the models in a folder, print the numbers and return them; out: also a JSON file.
 
     samples: how many the class and the time model draw, a multiple of 10 and more than 128 (the
     number of features). The full 1,000 take minutes on a CPU for each model; a GPU needs seconds.
+    retrain_classifier: train the classifier first and write it to the file `classifier`.
     """
     if samples % 10 or samples <= 128:
         raise UserError(f"samples must be a multiple of 10 above 128, not {samples}")
     started = time.perf_counter()
-    results = measure(Path(weights), samples, device or choose_device(), data_folder)
+    device = device or choose_device()
+    train, test = (load_digits(split, "mnist", data_folder) for split in ("train", "test"))
+    if retrain_classifier:
+        save_classifier(train_classifier(train, device), Path(classifier))
+    judge = load_classifier(Path(classifier), device)
+    results = measure(Path(weights), judge, train, test, samples)
     print(report(results))
     print(f"measured in {time.perf_counter() - started:.0f} s")
     if out is not None:

@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from pickle import UnpicklingError
 
 import torch
 from torch import Tensor, nn
@@ -183,7 +184,7 @@ class GraphedSteps:
         return loss
 
     def record(self, rows: Tensor) -> tuple[torch.cuda.CUDAGraph, Tensor, Tensor]:
-        """Record a step without running it: the graph, where it reads rows, where it puts the loss."""
+        """Record a step without running it: the graph, its input and its output."""
         graph, rows = torch.cuda.CUDAGraph(), rows.clone()
         graph.register_generator_state(self.trainer.generator)
         with torch.cuda.graph(graph):
@@ -223,7 +224,12 @@ def resume(trainer: Trainer, folder: Path) -> None:
     """Continue the run that is in the folder, if there is one and it is the same run."""
     if not (folder / "last.pt").exists():
         return
-    state = torch.load(folder / "last.pt", map_location="cpu", weights_only=True)
+    try:
+        state = torch.load(folder / "last.pt", map_location="cpu", weights_only=True)
+    except (OSError, EOFError, RuntimeError, UnpicklingError) as error:
+        raise UserError(
+            f"{folder / 'last.pt'} is damaged ({str(error)[:100]}); delete it to train anew"
+        ) from error
     other = {k: v for k, v in state["config"].items() if trainer.config().get(k) != v}
     if other:
         raise UserError(
