@@ -23,6 +23,8 @@ from bs4.exceptions import ParserRejectedMarkup
 
 from minidiff.errors import UserError
 
+LONGEST = 5000  # characters; the rules need seconds beyond it, and 77 tokens are some 400 characters
+
 Rule = tuple[re.Pattern, str]  # what to look for, and what to put in its place
 
 
@@ -100,10 +102,13 @@ AFTER_REPAIR = rules(
 def clean_caption(caption: str) -> str:
     """One pass of the official cleaning. The official pipeline does two, one after the other.
 
-    Raises UserError for markup that cannot be read, such as "<![foo]>", and for half a character
-    (a lone surrogate), over which the official code stumbles or not, depending on the rest.
+    Raises UserError for markup that cannot be read, such as "<![foo]>", for more than LONGEST
+    characters, and for half a character (a lone surrogate), over which the official code stumbles
+    or not, depending on the rest.
     """
     check_unicode(caption)
+    if len(caption) > LONGEST:
+        raise UserError(f"the prompt has {len(caption)} characters; use at most {LONGEST}")
     caption = unquote_plus(caption).strip().lower()  # "%20" and "+" are spaces in web addresses
     caption = without_markup(substitute(BEFORE_MARKUP, caption))
     caption = split_joined_words(substitute(AFTER_MARKUP, caption))
