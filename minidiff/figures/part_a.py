@@ -1,0 +1,484 @@
+"""Part A of the report, one function per section: `make part-a`.
+
+Two ways of stepping occur. Section 0 samples as the official pipeline does: 'leading' spacing, a
+last step onto x0, dynamic thresholding. Sections 1.4 to 1.9 walk as the course writes it: 990, 960,
+..., 30, 0, equation A.3, v_sigma in every step, no thresholding.
+"""
+
+from pathlib import Path
+
+import torch
+from PIL import Image
+from torch import Tensor
+from torchvision.transforms.functional import gaussian_blur
+
+from minidiff.equations import forward_process, x0_from_eps
+from minidiff.errors import UserError
+from minidiff.figures.grids import draw_grid, enlarge, picture, save_gif
+from minidiff.figures.page import Figure, Section, Table
+from minidiff.figures.report import Topic, draw_report, fingerprint
+from minidiff.figures.studio import SCALE, SEED, Prompts, Studio
+from minidiff.guidance import Anagram, Hybrid, Plain
+from minidiff.model import Model, load
+from minidiff.paths import DEMO
+from minidiff.pictures import read_mask, read_picture
+from minidiff.sampling import keep_outside, noised_start
+from minidiff.schedule import leading_timesteps, pipeline_pairs
+from minidiff.views import FlipUpDown, View
+
+INPUTS = Path(__file__).with_name("inputs")
+LEVELS = [1, 3, 5, 7, 10, 20]  # SDEdit's i_start
+NOISY_T = [250, 500, 750]
+
+DEMO_PROMPTS = Prompts(
+    sampling=("a snow-capped mountain", "a top hat", "a rocket"),
+    neutral="a high quality photo",
+    edits=(("tower.png", "a rocket"), ("wolf.png", "a photo of a man"), ("candle.png", "a rocket")),
+    anagrams=(
+        ("an old man", "camping", 180),
+        ("camping", "a dog", 180),
+        ("a dog", "a top hat", 180),
+    ),
+    hybrids=(
+        ("a skull", "a fountain", 180),
+        ("a pencil", "a rocket", 180),
+        ("a skull", "camping", 180),
+    ),
+)
+OFFICIAL_PROMPTS = Prompts(
+    sampling=(
+        "an oil painting of a snowy mountain village",
+        "a man wearing a hat",
+        "a rocket ship",
+    ),
+    neutral="a high quality photo",
+    edits=(
+        ("tower.png", "a rocket ship"),
+        ("astronaut.jpg", "a photo of a man"),
+        ("candle.png", "a rocket ship"),
+    ),
+    anagrams=(
+        ("an oil painting of an old man", "an oil painting of people around a campfire", 180),
+        ("an oil painting of people around a campfire", "a photo of a dog", 180),
+        ("a photo of a dog", "a man wearing a hat", 180),
+    ),
+    hybrids=(
+        ("a lithograph of a skull", "a lithograph of waterfalls", 180),
+        ("a pencil", "a rocket ship", 180),
+        ("a lithograph of a skull", "an oil painting of people around a campfire", 180),
+    ),
+)
+
+
+# --- 0: sampling ----------------------------------------------------------------------------------
+
+
+def sampling(studio: Studio) -> list[Figure]:
+    prompts = studio.prompts.sampling
+    rows = []
+    for steps in (10, 80):
+        noise = studio.noise(len(prompts))
+        walk = studio.walk(
+            f"0  {steps} steps",
+            noise.draw(),
+            studio.cfg(prompts),
+            noise,
+            pairs=pipeline_pairs(leading_timesteps(steps)),
+            threshold=studio.threshold,
+        )
+        rows.append([picture(x) for x in walk[-1].x])
+    sheet = draw_grid(rows, columns=prompts, rows=["10 steps", "80 steps"], scale=3)
+    caption = f"Three prompts, guidance {SCALE:g}, seeds {SEED} to {SEED + 2}, 10 and 80 steps."
+    alt = "Two rows of three pictures: the same prompts and seeds with 10 and with 80 steps."
+    return [studio.save("0-sampling.png", sheet, caption, alt, prompts=prompts, steps="10, 80")]
+
+
+# --- 1.1 to 1.3: noise, and three ways to take it away --------------------------------------------
+
+
+def noisy_towers(studio: Studio) -> tuple[Tensor, Tensor]:
+    """The test picture (1, 3, 64, 64) and its noisy versions (3, ...): one draw of noise for all,
+    so that sections 1.1, 1.2 and 1.3 speak of the same pictures."""
+    x0 = read(studio, "tower.png")
+    eps = studio.noise(1).draw()
+    abars = studio.model.schedule.abar(torch.tensor(NOISY_T), like=x0)
+    return x0, forward_process(x0, abars, eps)
+
+
+def forward(studio: Studio) -> list[Figure]:
+    x0, noisy = noisy_towers(studio)
+    row = [picture(x) for x in (*x0, *noisy)]
+    sheet = draw_grid([row], columns=["original", *map(t_is, NOISY_T)], scale=3)
+    alt = "The tower, and three copies that sink into noise as t grows."
+    return [studio.save("1.1-forward.png", sheet, "The test picture at three noise levels.", alt)]
+
+
+def classical(studio: Studio) -> list[Figure]:
+    _, noisy = noisy_towers(studio)
+    settings = [(5, 1.0), (7, 1.5), (9, 2.5)]  # kernel and sigma, chosen by eye for each level
+    blurred = [gaussian_blur(x, k, s) for x, (k, s) in zip(noisy, settings)]
+    rows = [[picture(x) for x in noisy], [picture(x) for x in blurred]]
+    notes = [[], [f"kernel {k}, σ = {s:g}" for k, s in settings]]
+    sheet = draw_grid(
+        rows, columns=list(map(t_is, NOISY_T)), rows=["noisy", "Gaussian blur"], captions=notes,
+        scale=3,
+    )  # fmt: skip
+    alt = "Blurring the three noisy towers: the noise fades, and so does the tower."
+    return [studio.save("1.2-classical.png", sheet, "Blur trades noise for detail.", alt)]
+
+
+@torch.no_grad()
+def one_step(studio: Studio) -> list[Figure]:
+    x0, noisy = noisy_towers(studio)
+    cond = studio.cond([studio.prompts.neutral] * 3)
+    t = torch.tensor(NOISY_T)
+    dtype = studio.model.dtype
+    eps = studio.model.unet(noisy.to(dtype), t, cond).float()[:, :3]
+    clean = x0_from_eps(noisy, eps, studio.model.schedule.abar(t, like=noisy))
+    rows = [[picture(x) for x in (*x0, n, c)] for n, c in zip(noisy, clean)]
+    errors = [["", "", f"MSE {mse(c, x0[0]):.4f}"] for c in clean]
+    sheet = draw_grid(
+        rows, columns=["original", "noisy", "one step"], rows=list(map(t_is, NOISY_T)),
+        captions=errors, scale=3,
+    )  # fmt: skip
+    alt = "Original, noisy and one-step estimate of the tower at three noise levels."
+    caption = f"One call of the UNet, prompt “{studio.prompts.neutral}”."
+    return [studio.save("1.3-one-step.png", sheet, caption, alt, prompt=studio.prompts.neutral)]
+
+
+# --- 1.4 to 1.6: the loop -------------------------------------------------------------------------
+
+
+def iterative(studio: Studio) -> list[Figure]:
+    i_start = 10  # t = 690
+    x0, noise = read(studio, "tower.png"), studio.noise(1)
+    x = noised_start(x0, studio.pairs, [i_start], studio.model.schedule, noise)
+    guidance = Plain(studio.cond([studio.prompts.neutral]))
+    steps = studio.walk("1.4", x, guidance, noise, start=i_start)
+    every_fifth = steps[::5]
+    strip = [picture(step.x_t[0]) for step in every_fifth]
+    names = [t_is(step.t) for step in every_fifth]
+    others = {
+        "iterative": steps[-1].x[0],
+        "one step": steps[0].x0[0],
+        "Gaussian blur": gaussian_blur(x, 5, 2.0)[0],
+        "original": x0[0],
+    }
+    notes = [f"MSE {mse(p, x0[0]):.4f}" if k != "original" else "" for k, p in others.items()]
+    sheet = draw_grid([strip], columns=names, scale=3)
+    compare = draw_grid(
+        [[picture(p) for p in others.values()]], columns=list(others), captions=[notes], scale=3
+    )
+    prompt = studio.prompts.neutral
+    return [
+        studio.save(
+            "1.4-steps.png", sheet, "Every fifth picture of the walk from t = 690.",
+            "Five pictures from noisy to nearly clean.", prompt=prompt,
+        ),
+        studio.save(
+            "1.4-compare.png", compare, "The same noisy picture, cleaned in three ways.",
+            "Iterative, one-step and blurred estimates beside the original.", prompt=prompt,
+        ),
+        studio.save_walk("1.4.gif", steps, "The whole walk.", "Noise turning into the tower."),
+    ]  # fmt: skip
+
+
+def from_noise(studio: Studio) -> list[Figure]:
+    guidance = Plain(studio.cond([studio.prompts.neutral] * 5))
+    return five_samples(studio, "1.5", guidance, "no guidance")
+
+
+def guided(studio: Studio) -> list[Figure]:
+    guidance = studio.cfg([studio.prompts.neutral] * 5)
+    return five_samples(studio, "1.6", guidance, f"guidance {SCALE:g}")
+
+
+def five_samples(studio: Studio, name: str, guidance, how: str) -> list[Figure]:
+    noise = studio.noise(5)
+    steps = studio.walk(name, noise.draw(), guidance, noise)
+    seeds = [f"seed {SEED + i}" for i in range(5)]
+    sheet = draw_grid([[picture(x) for x in steps[-1].x]], captions=[seeds], scale=3)
+    prompt = studio.prompts.neutral
+    caption = f"Five samples of “{prompt}”, {how}."
+    return [
+        studio.save(f"{name}-samples.png", sheet, caption, f"Five pictures, {how}.", prompt=prompt),
+        studio.save_walk(f"{name}.gif", steps, "The same five, step by step.", "Noise clearing."),
+    ]
+
+
+# --- 1.7: editing ---------------------------------------------------------------------------------
+
+
+def sdedit(studio: Studio) -> list[Figure]:
+    return edit_levels(studio, "1.7", with_neutral(studio, ["tower.png", "cat.jpg", "wolf.png"]))
+
+
+def drawings(studio: Studio) -> list[Figure]:
+    files = ["girl.png", "tree.png", "cartoon.png"]
+    return edit_levels(studio, "1.7.1", with_neutral(studio, files))
+
+
+def text_edits(studio: Studio) -> list[Figure]:
+    return edit_levels(studio, "1.7.3", studio.prompts.edits)
+
+
+def with_neutral(studio: Studio, files: list) -> list[tuple]:
+    return [(file, studio.prompts.neutral) for file in files]
+
+
+def edit_levels(studio: Studio, name: str, jobs) -> list[Figure]:
+    """Every (picture, prompt) at six noise levels. All of them are one batch, whose members join
+    the walk where their level begins."""
+    originals = torch.cat([read(studio, file) for file, _ in jobs])
+    x0 = originals.repeat_interleave(len(LEVELS), dim=0)
+    prompts = [prompt for _, prompt in jobs for _ in LEVELS]
+    starts = LEVELS * len(jobs)
+    # The same noise for every level of a picture: what differs is how much of it there is.
+    noise = studio.seeded(SEED + i for i in range(len(jobs)) for _ in LEVELS)
+    x = noised_start(x0, studio.pairs, starts, studio.model.schedule, noise)
+    steps = studio.walk(name, x, studio.cfg(prompts), noise, start=starts)
+    results = [picture(p) for p in steps[-1].x]
+    n = len(LEVELS)
+    rows = [[*results[i * n : (i + 1) * n], picture(originals[i])] for i in range(len(jobs))]
+    heads = [*(f"i_start = {level}" for level in LEVELS), "original"]
+    sheet = draw_grid(rows, columns=heads, rows=[f"“{p}”" for _, p in jobs], scale=2)
+    caption = f"From much noise (left) to little, guidance {SCALE:g}."
+    alt = f"{len(jobs)} pictures, each edited at six noise levels that approach the original."
+    asked = "; ".join(dict.fromkeys(prompts))
+    return [
+        studio.save(f"{name}-levels.png", sheet, caption, alt, prompt=asked),
+        studio.save_walk(f"{name}.gif", steps, "All levels, step by step.", "Edits forming.", n),
+    ]
+
+
+def inpainting(studio: Studio) -> list[Figure]:
+    files = [("tower.png", "tower-mask.png"), ("astronaut.jpg", "astronaut-mask.png"),
+             ("photographer.jpg", "photographer-mask.png")]  # fmt: skip
+    jobs = [(INPUTS / a, INPUTS / b, studio.prompts.neutral) for a, b in files]
+    return inpaint(studio, "1.7.2", jobs)
+
+
+def inpaint(studio: Studio, name: str, jobs) -> list[Figure]:
+    """Each (picture, mask, prompt): what the mask covers is made anew. Three tries a picture."""
+    tries = 3
+    device = studio.model.device
+    originals = torch.cat([read(studio, file) for file, _, _ in jobs])
+    masks = torch.cat([read_mask(mask, picture=file) for file, mask, _ in jobs]).to(device)
+    prompts = [prompt for _, _, prompt in jobs for _ in range(tries)]
+    repeated, holes = (x.repeat_interleave(tries, dim=0) for x in (originals, masks))
+    noise = studio.noise(len(prompts))
+    keep = keep_outside(repeated, holes, studio.model.schedule, noise)
+    steps = studio.walk(name, noise.draw(), studio.cfg(prompts), noise, after_step=keep)
+    results = [picture(x) for x in steps[-1].x]
+    rows = [
+        [picture(o), picture(m, low=0.0), picture(o * (1 - m) + m), *results[i : i + tries]]
+        for o, m, i in zip(originals, masks, range(0, len(results), tries))
+    ]
+    heads = ["original", "mask", "hole", *(f"result {i + 1}" for i in range(tries))]
+    sheet = draw_grid(rows, columns=heads, scale=2)
+    caption = f"“{prompts[0]}”, guidance {SCALE:g}; three tries each, as the course advises."
+    alt = "Pictures, masks, holes, and three fillings of each hole."
+    return [
+        studio.save(f"{name}-inpainting.png", sheet, caption, alt, prompt=prompts[0]),
+        studio.save_walk(f"{name}.gif", steps, "Step by step.", "The holes filling.", tries),
+    ]
+
+
+# --- 1.8 and 1.9: illusions -----------------------------------------------------------------------
+
+
+def anagrams(studio: Studio) -> list[Figure]:
+    upright, upturned, seeds = map(list, zip(*studio.prompts.anagrams))
+    flip, noise = FlipUpDown(), studio.seeded(seeds)
+    conds = studio.cond(upright), studio.cond(upturned)
+    guidance = Anagram(conds, studio.cond([""] * len(seeds)), (View(), flip), SCALE)
+    steps = studio.walk("1.8", noise.draw(), guidance, noise)
+    x = steps[-1].x
+    rows = [[picture(p) for p in x], [picture(p) for p in flip.view(x)]]
+    texts = [[f"“{p}”" for p in upright], [f"“{p}”" for p in upturned]]
+    sheet = draw_grid(rows, rows=["upright", "upside down"], captions=texts, scale=3)
+    turning = [flip.frame(x, i / 24) for i in range(25)]
+    frames = [*turning, *reversed(turning)]
+    return [
+        studio.save(
+            "1.8-anagrams.png", sheet, "Three pictures, each with two readings.",
+            "Three pictures upright and flipped upside down.", seed=seeds,
+            prompts=studio.prompts.anagrams,
+        ),
+        save_frames(studio, "1.8-turning.gif", frames, "Turned over and back."),
+        studio.save_walk("1.8.gif", steps, "Step by step.", "Noise clearing into the anagrams."),
+    ]  # fmt: skip
+
+
+def save_frames(studio: Studio, name: str, frames: list[Tensor], caption: str) -> Figure:
+    sheets = [draw_grid([[picture(p) for p in x]], scale=3) for x in frames]
+    save_gif(sheets, studio.folder / name, seconds=5.0, hold=0.5)
+    return Figure(name, caption, caption)
+
+
+def hybrids(studio: Studio) -> list[Figure]:
+    far, near, seeds = map(list, zip(*studio.prompts.hybrids))
+    noise = studio.seeded(seeds)
+    guidance = Hybrid(studio.cond(far), studio.cond(near), studio.cond([""] * len(seeds)), SCALE)
+    steps = studio.walk("1.9", noise.draw(), guidance, noise)
+    large = [enlarge(picture(x), 4) for x in steps[-1].x]
+    small = [p.resize((32, 32), Image.Resampling.LANCZOS) for p in large]
+    texts = [[f"close: “{p}”" for p in near], [f"from afar: “{p}”" for p in far]]
+    sheet = draw_grid([large, small], captions=texts)
+    return [
+        studio.save(
+            "1.9-hybrids.png", sheet, "Large, and as from across the room.",
+            "Three hybrid pictures, large and small.", seed=seeds, prompts=studio.prompts.hybrids,
+        ),
+        studio.save_walk("1.9.gif", steps, "Step by step.", "Noise clearing into the hybrids."),
+    ]  # fmt: skip
+
+
+# --- the report -----------------------------------------------------------------------------------
+
+
+def topics(studio: Studio) -> list[Topic]:
+    """The sections in the report's order."""
+    sde = "x_t = forward(x_orig, t[i_start]), then 1.6 from there"
+
+    def topic(id, title, draw, look, equation="", code=""):
+        return Topic(id, f"{id} {title}", look, lambda: draw(studio), equation, code)
+
+    return [
+        topic("0", "Sampling from the model", sampling,
+              "More steps give cleaner outlines; the prompts are already readable at 10."),
+        topic("1.1", "Forward process", forward,
+              "The tower drowns as t grows; at 750 only its place and colour are left.",
+              "x_t = √ᾱ_t x_0 + √(1 − ᾱ_t) ε", "equations.forward_process"),
+        topic("1.2", "Classical denoising", classical,
+              "A blur cannot tell noise from edges: it removes both."),
+        topic("1.3", "One-step denoising", one_step,
+              "One estimate of the noise gives the tower back, vaguer the more was lost.",
+              "x_0 = (x_t − √(1 − ᾱ_t) ε) / √ᾱ_t", "equations.x0_from_eps"),
+        topic("1.4", "Iterative denoising", iterative,
+              "Many small steps commit to details that one step can only average.",
+              "x_{t′} = (√ᾱ_{t′} β_t / (1 − ᾱ_t)) x_0 + (√α_t (1 − ᾱ_{t′}) / (1 − ᾱ_t)) x_t + v_σ",
+              "equations.posterior_mean"),
+        topic("1.5", "Sampling from noise", from_noise,
+              "The same loop from pure noise. Without guidance the shapes are loose."),
+        topic("1.6", "Classifier-free guidance", guided,
+              "The same seeds, pushed towards the prompt: clearer shapes, stronger colours.",
+              "ε = ε_u + γ (ε_c − ε_u)", "equations.classifier_free_guidance"),
+        topic("1.7", "Image-to-image (SDEdit)", sdedit,
+              "A larger i_start is less noise: the edits approach the original.",
+              sde, "sampling.noised_start"),
+        topic("1.7.1", "Drawings and a cartoon", drawings,
+              "A drawing is projected onto what the model knows; half-way keeps its layout.", sde),
+        topic("1.7.2", "Inpainting", inpainting,
+              "Outside the mask nothing changes; inside, each try is another answer.",
+              "x_t ← m x_t + (1 − m) forward(x_orig, t)", "equations.inpaint_blend"),
+        topic("1.7.3", "Text-conditional editing", text_edits,
+              "The same with a prompt: from the prompt's own picture to a tinted original.", sde),
+        topic("1.8", "Visual anagrams", anagrams,
+              "Two readings: one upright, one upside down (a flip of the rows).",
+              "ε = (ε_1 + flip(ε_2)) / 2", "equations.anagram_estimate"),
+        topic("1.9", "Hybrid images", hybrids,
+              "Close up one picture; step back, or squint, and it is the other.",
+              "ε = lowpass(ε_1) + highpass(ε_2)", "equations.hybrid_estimate"),
+    ]  # fmt: skip
+
+
+# Item of the report that this page stands in for -> (section, what is shown instead).
+MAPPING = (
+    ("Part 0, 10 and 80 steps, seed 180", "0", "the same"),
+    ("1.1 to 1.4, the Campanile", "1.1 to 1.4", "a tower the demo was never trained on"),
+    ("1.7, the Campanile and own images", "1.7", "the tower, a photo of a cat, a wolf"),
+    ("1.7.1 girl", "1.7.1, row 1", "a drawing of a girl"),
+    ("1.7.1 tree with grass", "1.7.1, row 2", "a drawing of a tree with grass"),
+    ("1.7.1 Mickey Mouse", "1.7.1, row 3", "a cartoon bear"),
+    ("1.7.2 John Mayer", "1.7.2, row 2", "an astronaut, public domain"),
+    ("1.7.2 RDJ", "1.7.2, row 3", "a photographer, CC0"),
+    ("1.7.3 rocket ship, man, rocket ship", "1.7.3", "the same prompts in the model's words"),
+    ("1.8 old man and campfire; campfire and dog; dog and hat", "1.8", "pairs that suit the model"),
+    ("1.9 skull and waterfalls; pencil and rocket; skull and campfire", "1.9", "likewise"),
+)
+
+
+def own_topics(studio: Studio, image: Path | None, mask: Path | None, prompt: str | None):
+    """Sections for a picture of the user's."""
+    if image is None:
+        return []
+    asked = prompt or studio.prompts.neutral
+    draw = [("yours", "Your picture", lambda s: edit_levels(s, "yours", [(image, asked)]))]
+    if mask is not None:
+        jobs = [(image, mask, asked)]
+        draw.append(("yours-mask", "Your picture, inpainted", lambda s: inpaint(s, "yours", jobs)))
+    return [
+        Topic(id, title, f"“{asked}”", lambda f=function: f(studio)) for id, title, function in draw
+    ]
+
+
+def main(
+    out: str | Path = "out/part-a",
+    weights: str | Path | None = None,
+    only: str | None = None,
+    image: str | Path | None = None,
+    mask: str | Path | None = None,
+    prompt: str | None = None,
+    device: str | None = None,
+) -> Path:
+    """Draw Part A and return its index.html.
+
+    weights  a checkpoint folder (default: the demo); the report's own prompts for an official one
+    only     the id of one section
+    image    a picture of yours for two more sections; with a mask of the same size it is inpainted
+    prompt   what to turn it into
+    """
+    image, mask = (Path(p) if p else None for p in (image, mask))
+    check_own_picture(image, mask, prompt)
+    model = load(weights, device)
+    demo = model.folder.resolve() == DEMO.resolve()
+    studio = Studio(model, Path(out), DEMO_PROMPTS if demo else OFFICIAL_PROMPTS)
+    chosen = [*topics(studio), *own_topics(studio, image, mask, prompt)]
+    files = [*INPUTS.iterdir(), *weight_files(model), *(p for p in (image, mask) if p)]
+    mapping = Table(("in the report", "here", "shown"), MAPPING)
+    return draw_report(
+        Path(out),
+        "Part A: the power of diffusion models",
+        f"Drawn with the weights {model.name}. Section 0 steps as the official pipeline does"
+        " (leading spacing, dynamic thresholding, a last step onto x0); 1.4 to 1.9 walk as the"
+        " course writes it (990, 960, ..., 0; equation A.3 with v_σ; no thresholding)."
+        f" Seeds start at {SEED}.",
+        chosen,
+        stamp=fingerprint(files, str(device), prompt),
+        only=only,
+        tables=[Section("Where each item of the report is", "", tables=[mapping])],
+    )
+
+
+def check_own_picture(image: Path | None, mask: Path | None, prompt: str | None) -> None:
+    """Read the user's files before anything is drawn: a mistake shows at once."""
+    if image is None and (mask or prompt):
+        raise UserError("MASK and PROMPT go with IMAGE: name the picture to work on")
+    if prompt is not None and not prompt.strip():
+        raise UserError("PROMPT is empty: say what to turn the picture into, or leave it out")
+    if image is not None:
+        read_picture(image)
+    if mask is not None:
+        read_mask(mask, picture=image)
+
+
+def weight_files(model: Model) -> list[Path]:
+    return sorted(p for p in model.folder.rglob("*") if p.suffix in {".safetensors", ".json"})
+
+
+# --- small helpers --------------------------------------------------------------------------------
+
+
+def read(studio: Studio, file: str | Path) -> Tensor:
+    """A picture of inputs/ by name, or any file by path, on the model's device."""
+    return read_picture(INPUTS / file, studio.model.sample_size).to(studio.model.device)
+
+
+def t_is(t: int) -> str:
+    return f"t = {t}"
+
+
+def mse(a: Tensor, b: Tensor) -> float:
+    """Mean squared error of pictures in [-1, 1]."""
+    return (a.clamp(-1, 1) - b).square().mean().item()
