@@ -1,6 +1,7 @@
 """One epoch of the class model: this trainer against the way a course notebook does it."""
 
 import time
+from pathlib import Path
 
 import torch
 from PIL import Image
@@ -62,7 +63,7 @@ def trainer_epoch(digits: Digits, device: torch.device, mode: str) -> tuple[floa
     return trainer.epoch_seconds[-1], trainer.setup_seconds()
 
 
-def main(*, device: str = "cuda", data_folder=None) -> dict[str, float]:
+def main(*, device: str = "cuda:0", data_folder: Path | None = None) -> dict[str, float]:
     """Time both in one run on one GPU, print and return seconds. UserError without a GPU."""
     if not torch.cuda.is_available():
         raise UserError("the training benchmark needs an NVIDIA GPU, and torch sees none here")

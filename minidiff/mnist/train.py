@@ -286,7 +286,7 @@ def configure(device: str, mode: str) -> None:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True)
     torch.backends.cudnn.benchmark = mode == "fast"
-    if device.startswith("cuda"):
+    if torch.device(device).index is not None:
         torch.cuda.set_device(device)
 
 
