@@ -100,9 +100,11 @@ def pick_device(name: str | torch.device | None = None) -> torch.device:
     try:
         device = torch.device(name)
         torch.empty(1, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).splitlines()[0]
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0][:120]
         raise UserError(f"device {str(name)!r} cannot be used ({reason}); try cpu") from error
+    if device.type not in ("cuda", "mps", "cpu"):
+        raise UserError(f"device {str(name)!r} is not cuda, mps or cpu")
     return device
 
 

@@ -9,12 +9,17 @@ from torch import Tensor
 from minidiff.deepfloyd.captions import clean_caption
 from minidiff.deepfloyd.checkpoint import build, find_weights, load_weights, read_json
 from minidiff.deepfloyd.t5 import T5Config, T5Encoder
-from minidiff.deepfloyd.tokenizer import Tokenizer
+from minidiff.deepfloyd.tokenizer import LENGTH, Tokenizer
 from minidiff.errors import UserError
 
 # The embedding table goes by two names in official files; a file may hold either or both.
 ALIASES = {"encoder.embed_tokens.weight": "shared.weight"}
 BATCH = 32  # prompts at a time: T5-XXL's activations stay small beside its weights
+
+
+def clean(prompt: str) -> str:
+    """The official pipeline cleans twice: what the first pass uncovers, the second removes."""
+    return clean_caption(clean_caption(prompt))
 
 
 def stays_fp32(key: str) -> bool:
@@ -49,14 +54,29 @@ class TextEncoder:
         """Let go of the encoder's memory; the next prompt would load it again."""
         self.loaded = None
 
+    def check(self, prompts: list[str]) -> None:
+        """UserError for a prompt that says nothing, or more than fits."""
+        tokenizer, _ = self.load()
+        for prompt in prompts:
+            tokens = tokenizer.tokens(clean(prompt))
+            if not tokens:
+                raise UserError(
+                    f"the prompt {prompt!r} says nothing once it is cleaned: describe a picture in"
+                    " words"
+                )
+            if len(tokens) >= LENGTH:
+                raise UserError(
+                    f"the prompt has {len(tokens)} tokens and {LENGTH - 1} fit: shorten it, it"
+                    f" begins {prompt[:60]!r}"
+                )
+
     @torch.no_grad()
     def __call__(self, prompts: list[str]) -> Tensor:
         """(B, 77, d_model) states of B prompts, on the device, in the dtype. "" is a prompt too."""
         if not prompts or not all(isinstance(prompt, str) for prompt in prompts):
             raise UserError(f"prompts must be a non-empty list of texts, not {prompts!r}")
         tokenizer, encoder = self.load()
-        # The official pipeline cleans twice: what the first pass uncovers, the second removes.
-        cleaned = [clean_caption(clean_caption(prompt)) for prompt in prompts]
+        cleaned = [clean(prompt) for prompt in prompts]
         states = []
         for i in range(0, len(cleaned), BATCH):
             ids, mask = tokenizer(cleaned[i : i + BATCH])
