@@ -50,3 +50,15 @@ def t5_inputs(config: dict) -> dict:
     ids = (values("ids", (5, 77)).abs() * 1e6).long() % config["vocab_size"]
     mask = (torch.arange(77) < lengths[:, None]).long()
     return {"ids": ids * mask, "mask": mask}
+
+
+def step_inputs(t: int) -> dict:
+    """x_t, the UNet's answer (eps and v) and the noise of a step: (2, 3 or 6, 4, 4).
+
+    v goes a little beyond [-1, 1] now and then, as a network's does.
+    """
+    return {
+        "x": values(f"x {t}", (2, 3, 4, 4)),
+        "answer": values(f"answer {t}", (2, 6, 4, 4)) * 0.7,
+        "noise": values(f"noise {t}", (2, 3, 4, 4)),
+    }

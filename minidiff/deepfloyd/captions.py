@@ -23,7 +23,7 @@ from bs4.exceptions import ParserRejectedMarkup
 
 from minidiff.errors import UserError
 
-LONGEST = 5000  # characters; the rules need seconds beyond it, and 77 tokens are some 400 characters
+LONGEST = 5000  # characters: 77 tokens are some 400, and the rules need seconds for more
 
 Rule = tuple[re.Pattern, str]  # what to look for, and what to put in its place
 
