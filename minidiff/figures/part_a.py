@@ -34,15 +34,16 @@ DEMO_PROMPTS = Prompts(
     sampling=("a snow-capped mountain", "a top hat", "a rocket"),
     neutral="a high quality photo",
     edits=(("tower.png", "a rocket"), ("wolf.png", "a photo of a man"), ("candle.png", "a rocket")),
+    # The clearest of 400 pairs each, scored by minidiff/emoji/illusions.py.
     anagrams=(
-        ("an old man", "camping", 180),
-        ("camping", "a dog", 180),
-        ("a dog", "a top hat", 180),
+        ("jar", "hourglass done", 8),
+        ("watermelon", "croissant", 9),
+        ("adhesive bandage", "poultry leg", 4),
     ),
     hybrids=(
-        ("a skull", "a fountain", 180),
-        ("a pencil", "a rocket", 180),
-        ("a skull", "camping", 180),
+        ("rosette", "slightly smiling face", 17),
+        ("unlocked", "bell", 0),
+        ("soap", "white heart", 7),
     ),
 )
 OFFICIAL_PROMPTS = Prompts(
