@@ -2,7 +2,8 @@
 # Without PY, a target first sets up .venv (once); with PY=python3 it uses that interpreter as it is.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-slow test-gpu parity lint clean
+.PHONY: help setup part-a part-b test test-slow test-gpu lint \
+        train-mnist eval-mnist train-emoji eval-demo data bench clean
 
 ifdef PY
   needs :=
@@ -10,6 +11,13 @@ else
   PY := .venv/bin/python
   needs = $(1:%=.venv/ready-%)
 endif
+minidiff = $(PY) -m minidiff
+
+# $(call opt,ONLY,only): --only "$ONLY" if make was called with ONLY=...; the shell reads the value
+# from the environment, where make puts it, so that any prompt survives.
+given = $(filter command,$(origin $1))
+opt = $(if $(call given,$1),--$2 "$$$1")
+flag = $(if $(call given,$1),--$2)
 
 # dev, parity, train, notebooks: the extras of pyproject.toml, in the tested versions
 .venv/ready-%: pyproject.toml constraints.txt
@@ -19,9 +27,19 @@ endif
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s%s\n", $$1, $$2 }' Makefile
 	@echo
-	@echo '  PY=python3    use this interpreter and set nothing up'
+	@echo '  part-a takes ONLY= one of 0 1.1 1.2 1.3 1.4 1.5 1.6 1.7 1.7.1 1.7.2 1.7.3 1.8 1.9,'
+	@echo '               WEIGHTS=DIR, and IMAGE=me.jpg MASK=mask.png PROMPT="a rocket"'
+	@echo '  PY=python3   use this interpreter and set nothing up'
+	@echo '  everything else: python -m minidiff --help'
 
 setup: $(call needs,dev) ## .venv with everything that figures and tests need
+
+part-a: $(call needs,dev) ## all figures of Part A, into out/part-a
+	$(minidiff) part-a $(call opt,WEIGHTS,weights) $(call opt,ONLY,only) $(call opt,IMAGE,image) \
+	  $(call opt,MASK,mask) $(call opt,PROMPT,prompt) $(call opt,OUT,out)
+
+part-b: $(call needs,dev) ## all figures of Part B, into out/part-b
+	$(minidiff) part-b $(call opt,WEIGHTS,weights) $(call opt,OUT,out)
 
 test: $(call needs,dev) ## quick tests: no network, no GPU
 	$(PY) -m pytest -m "not gpu and not slow"
@@ -35,6 +53,27 @@ test-gpu: $(call needs,dev) ## the tests that need a CUDA device
 lint: $(call needs,dev) ## style
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
+
+data: $(call needs,train) ## fetch training data: SETS="mnist fashion emoji" (default: mnist), YES=1
+	$(minidiff) data $(if $(call given,SETS),$$SETS) $(call flag,YES,yes)
+
+train-mnist: $(call needs,dev) ## train Part B's models: MODELS= SEEDS= EPOCHS= DATA=fashion MODE= OUT=
+	$(minidiff) train-mnist $(call opt,MODELS,models) $(call opt,SEEDS,seeds) \
+	  $(call opt,EPOCHS,epochs) $(call opt,DATA,dataset) $(call opt,MODE,mode) $(call opt,OUT,out)
+
+eval-mnist: $(call needs,dev) ## measure Part B's models: WEIGHTS= SAMPLES=
+	$(minidiff) eval-mnist $(call opt,WEIGHTS,weights) $(call opt,SAMPLES,samples) \
+	  $(call opt,OUT,out)
+
+train-emoji: $(call needs,train) ## train the demo checkpoint on a GPU: STEPS= or SECONDS=, OUT=
+	$(minidiff) train-emoji $(call opt,STEPS,steps) $(call opt,SECONDS,seconds) \
+	  $(call opt,BATCH,batch) $(call opt,START_FROM,start-from) $(call opt,OUT,out)
+
+eval-demo: $(call needs,dev) ## measure what the demo draws: WEIGHTS= FAST=1
+	$(minidiff) eval-demo $(call opt,WEIGHTS,weights) $(call flag,FAST,fast) $(call opt,OUT,out)
+
+bench: $(call needs,dev) ## time the training of Part B on a GPU
+	$(minidiff) bench
 
 clean: ## remove what the targets wrote: out/ and .venv/ (data/, runs/ and weights/ stay)
 	rm -rf out .venv .pytest_cache .ruff_cache .hypothesis build *.egg-info

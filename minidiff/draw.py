@@ -38,13 +38,13 @@ class Settings:
     steps: str
     guidance: float
     negative: str
-    weights: str | None
-    device: str | None
-    dtype: torch.dtype | None
     out: str
     gif: bool
     scale: int
     batch: int
+    weights: str | None = None
+    device: str | None = None
+    dtype: torch.dtype | None = None
 
     def __post_init__(self):
         if not math.isfinite(self.guidance):
@@ -78,7 +78,7 @@ def sample(prompts: list[str], **options) -> list[Path]:
 
 
 def edit(
-    image: str, prompt: str, strength: list[float], i_start: list[int] | None, **options
+    image: str, prompt: str, strength: list[float], i_start: list[int] | None = None, **options
 ) -> list[Path]:
     """SDEdit: the picture noised, then denoised towards the prompt, for every strength and seed."""
     studio = Studio(Settings(**options))

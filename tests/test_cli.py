@@ -2,16 +2,19 @@
 
 import subprocess
 import sys
+from importlib import import_module
+from inspect import signature
 
 import pytest
 import torch
 from PIL import Image, ImageDraw
 from tiny_checkpoint import write_tiny_checkpoint
 
-from minidiff.cli import VERBS, main, seeds
+from minidiff.cli import main
 from minidiff.errors import UserError
 from minidiff.figures.grids import read_png_text
 from minidiff.paths import ROOT
+from minidiff.verbs import VERBS, seeds
 
 
 @pytest.fixture(scope="module")
@@ -224,11 +227,12 @@ def test_help_needs_no_torch():
 
 
 def test_every_verb_has_help_and_a_function():
-    from importlib import import_module
-
     for name, verb in VERBS.items():
         module, function = verb.function.split(":")
-        assert callable(getattr(import_module(module), function))
+        takes = signature(getattr(import_module(module), function)).parameters.values()
+        if not any(p.kind is p.VAR_KEYWORD for p in takes):
+            given = {names[0].lstrip("-").replace("-", "_") for names, _ in verb.options}
+            assert given <= {p.name for p in takes}
         assert verb.example.split()[0] == name
         with pytest.raises(SystemExit) as caught:
             main([name, "--help"])

@@ -1,0 +1,234 @@
+"""All verbs of the command line: what each does, the function it calls, the options it takes.
+
+Nothing here imports torch: `python -m minidiff --help` is instant.
+"""
+
+import re
+from dataclasses import dataclass
+from importlib import import_module
+
+from minidiff.errors import UserError
+
+MAX_SEEDS = 10_000
+Option = tuple[tuple[str, ...], dict]  # the arguments of argparse's add_argument
+
+
+@dataclass(frozen=True)
+class Verb:
+    """The options that are given, or have a default, reach the function as keywords."""
+
+    does: str
+    function: str  # "module:function", imported when called
+    options: list[Option]
+    example: str
+
+
+def option(*names: str, **settings) -> Option:
+    return names, settings
+
+
+# --- values -----------------------------------------------------------------------------------
+
+
+def seeds(text: str) -> list[int]:
+    """ "180" or "0-7" or "1,5,9-12" as a list without repeats."""
+    found: dict[int, None] = {}
+    for part in text.split(","):
+        match = re.fullmatch(r"\s*(\d{1,19})(?:-(\d{1,19}))?\s*", part)
+        first, last = (int(n) for n in (match[1], match[2] or match[1])) if match else (1, 0)
+        if not first <= last < 2**63:
+            raise UserError(f"seeds are whole numbers like 180, 0-7 or 1,5,9-12, not {text!r}")
+        if last - first >= MAX_SEEDS:
+            raise UserError(f"{text!r} is more than {MAX_SEEDS} seeds")
+        found |= dict.fromkeys(range(first, last + 1))
+    return list(found)
+
+
+def words(text: str) -> list[str]:
+    """ "time,class" as a list."""
+    return [word.strip() for word in text.split(",")]
+
+
+DTYPES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
+
+
+def dtype(text: str):
+    if text not in DTYPES:
+        raise UserError(f"dtype is one of {', '.join(DTYPES)}, not {text!r}")
+    return getattr(import_module("torch"), DTYPES[text])
+
+
+# --- options that many verbs share -------------------------------------------------------------
+
+DEVICE = option("--device", help="cuda, mps or cpu; default: the first of these that is there")
+DATA_SETS = "mnist, fashion or emoji; default: mnist"
+CHECKPOINT = option("--weights", metavar="DIR", help="default: MINIDIFF_WEIGHTS, or the demo")
+TRAINED = option("--weights", metavar="DIR", help="trained models; default: weights/mnist")
+DTYPE = option("--dtype", type=dtype, help="fp32, fp16 or bf16; default: fp32, on cuda as stored")
+DRAWING = [
+    option("--seeds", "--seed", type=seeds, default="180", help="default: 180; or 0-7, 1,5,9-12"),
+    option("--steps", default="50", help="default: 50; or a list (fast27), or course (990..0)"),
+    option("--guidance", type=float, default=7.0, metavar="W", help="default: 7; 1 is none"),
+    option("--negative", default="", metavar="PROMPT", help="what to steer away from"),
+    CHECKPOINT,
+    DEVICE,
+    DTYPE,
+    option("--out", default="out", metavar="DIR", help="where the files go; default: out"),
+    option("--gif", action="store_true", help="write the denoising as a GIF too"),
+    option("--scale", type=int, default=4, metavar="N", help="enlarge N times; default: 4"),
+    option("--batch", type=int, default=16, metavar="N", help="pictures at a time; default: 16"),
+]
+IMAGE = option("image", help="a picture of any kind; its middle square is used")
+
+
+# --- the table ---------------------------------------------------------------------------------
+
+VERBS = {
+    "sample": Verb(
+        "draw prompts",
+        "minidiff.draw:sample",
+        [option("prompts", nargs="+", metavar="prompt", help="what to draw"), *DRAWING],
+        'sample "a cat" "a red apple on a blue background" --seeds 0-3',
+    ),
+    "edit": Verb(
+        "noise a picture and denoise it towards a prompt (SDEdit)",
+        "minidiff.draw:edit",
+        [
+            IMAGE,
+            option("prompt", help="what it shall become"),
+            option(
+                "--strength",
+                type=float,
+                nargs="+",
+                default=[0.7],
+                metavar="S",
+                help="0..1; default: 0.7",
+            ),
+            option(
+                "--i-start", type=int, nargs="+", metavar="I", help="the course's way to say it"
+            ),
+            *DRAWING,
+        ],
+        'edit me.jpg "a high quality photo" --steps course --i-start 1 3 5 7 10 20',
+    ),
+    "inpaint": Verb(
+        "draw a prompt where a mask is white, keep the picture elsewhere",
+        "minidiff.draw:inpaint",
+        [
+            IMAGE,
+            option("mask", help="a picture of the same size, white where something new shall be"),
+            option("prompt", help="what shall be there"),
+            option("--invert", action="store_true", help="draw where the mask is black"),
+            *DRAWING,
+        ],
+        'inpaint me.jpg mask.png "a smiling face"',
+    ),
+    "anagram": Verb(
+        "one picture, two readings: as it hangs, and turned",
+        "minidiff.draw:anagram",
+        [
+            option("prompt", help="as it hangs"),
+            option("turned", metavar="prompt2", help="as turned"),
+            option("--view", default="flip", help="default: flip; rotate180, negate, circle, ..."),
+            *DRAWING,
+        ],
+        'anagram "an old man" "people around a campfire" --gif',
+    ),
+    "hybrid": Verb(
+        "one picture, two readings: from afar, and close up",
+        "minidiff.draw:hybrid",
+        [
+            option("far", help="the prompt for the coarse shapes"),
+            option("near", help="the prompt for the fine lines"),
+            *DRAWING,
+        ],
+        'hybrid "a skull" "a waterfall"',
+    ),
+    "part-a": Verb(
+        "draw all figures of Part A",
+        "minidiff.figures.part_a:main",
+        [
+            CHECKPOINT,
+            DEVICE,
+            option("--only", metavar="ID", help="one section: 0, 1.1, ..., 1.7.1, ..., 1.9"),
+            option("--image", metavar="FILE", help="a picture of yours, for two more sections"),
+            option("--mask", metavar="FILE", help="white where your picture shall be redrawn"),
+            option("--prompt", help="what to turn your picture into"),
+            option("--out", default="out/part-a", metavar="DIR", help="default: out/part-a"),
+        ],
+        'part-a --image me.jpg --prompt "a rocket"',
+    ),
+    "part-b": Verb(
+        "draw all figures of Part B",
+        "minidiff.figures.part_b:main",
+        [
+            TRAINED,
+            DEVICE,
+            option("--out", default="out/part-b", metavar="DIR", help="default: out/part-b"),
+        ],
+        "part-b",
+    ),
+    "train-mnist": Verb(
+        "train the models of Part B",
+        "minidiff.mnist.train:main",
+        [
+            option("--models", type=words, default="denoiser,time,class", help="which of them"),
+            option("--seeds", "--seed", type=seeds, default="180", help="default: 180"),
+            option("--dataset", choices=["mnist", "fashion"], default="mnist", help="the data"),
+            option("--epochs", type=int, metavar="N", help="default: the recipe's own number"),
+            DEVICE,
+            option("--mode", choices=["fast", "plain", "deterministic"], help="speed or bits"),
+            option("--out", default="runs/mnist", metavar="DIR", help="default: runs/mnist"),
+        ],
+        "train-mnist --models class --epochs 2",
+    ),
+    "eval-mnist": Verb(
+        "measure the models of Part B",
+        "minidiff.mnist.evaluate:main",
+        [
+            TRAINED,
+            option("--samples", type=int, default=1000, metavar="N", help="default: 1000"),
+            DEVICE,
+            option("--retrain-classifier", action="store_true", help="also train the judge"),
+            option("--out", metavar="FILE", help="write the numbers as JSON too"),
+        ],
+        "eval-mnist --samples 200",
+    ),
+    "train-emoji": Verb(
+        "train the demo checkpoint (needs a GPU)",
+        "minidiff.commands:train_emoji",
+        [
+            option("--steps", type=int, metavar="N", help="train this many steps, or ..."),
+            option("--seconds", type=float, metavar="S", help="... this long"),
+            option("--batch", type=int, metavar="N", help="pictures per step and GPU"),
+            option("--start-from", metavar="DIR", help="begin with a checkpoint's weights"),
+            option("--out", default="runs/emoji", metavar="DIR", help="default: runs/emoji"),
+        ],
+        "train-emoji --seconds 600",
+    ),
+    "eval-demo": Verb(
+        "measure what the demo can draw",
+        "minidiff.commands:eval_demo",
+        [
+            CHECKPOINT,
+            option("--fast", action="store_true", help="a few prompts only, for a CPU"),
+            option("--out", default="out/eval-demo.json", metavar="FILE", help="the numbers"),
+        ],
+        "eval-demo --fast",
+    ),
+    "data": Verb(
+        "fetch what training needs (asks first)",
+        "minidiff.commands:data",
+        [
+            option("sets", nargs="*", metavar="SET", default=["mnist"], help=DATA_SETS),
+            option("--yes", action="store_true", help="do not ask"),
+        ],
+        "data mnist emoji --yes",
+    ),
+    "bench": Verb(
+        "time the training of Part B on a GPU",
+        "minidiff.mnist.bench:main",
+        [option("--device", default="cuda:0", help="default: cuda:0")],
+        "bench",
+    ),
+}
