@@ -35,8 +35,8 @@ def make_sheet(name: str, model: nn.Module) -> Tensor:
 def denoiser_sheet(model: nn.Module, sigma: float = 0.5) -> Tensor:
     """Ten test digits, 0 to 9: a row of them, a row with noise, a row denoised."""
     clean, noisy = noisy_digits(sigma)
-    denoised = in_eval(model)(noisy.to(device_of(model))).float().cpu()
-    return torch.stack([clean, noisy, denoised]).squeeze(2).clamp(0, 1)
+    denoised = model.eval()(noisy.to(next(model.parameters()).device))
+    return torch.cat([as_sheet(clean), as_sheet(noisy), as_sheet(denoised)])
 
 
 def noisy_digits(sigma: float) -> tuple[Tensor, Tensor]:
@@ -52,14 +52,12 @@ def noisy_digits(sigma: float) -> tuple[Tensor, Tensor]:
 
 def time_sheet(model: nn.Module) -> Tensor:
     """Forty samples of the time-conditioned model, in four rows."""
-    x = last(time_walk(in_eval(model), ddpm_schedule(), seeds(40)))
-    return as_sheet(x, columns=10)
+    return as_sheet(last(time_walk(model, ddpm_schedule(), seeds(40))))
 
 
 def class_sheet(model: nn.Module) -> Tensor:
     """Four samples of each digit at guidance 5: a column per digit."""
-    x = last(class_walk(in_eval(model), ddpm_schedule(), torch.arange(40) % 10, seeds(40), 5.0))
-    return as_sheet(x, columns=10)
+    return as_sheet(last(class_walk(model, ddpm_schedule(), torch.arange(40) % 10, seeds(40))))
 
 
 def seeds(count: int) -> list[int]:
@@ -67,18 +65,9 @@ def seeds(count: int) -> list[int]:
     return list(range(SEED, SEED + count))
 
 
-def as_sheet(x: Tensor, columns: int) -> Tensor:
-    """(N, 1, 28, 28) to (N / columns, columns, 28, 28), clipped to [0, 1]."""
-    return x.float().cpu().clamp(0, 1).reshape(-1, columns, SIDE, SIDE)
-
-
-def in_eval(model: nn.Module) -> nn.Module:
-    """The model with BatchNorm using its own statistics, not those of the batch."""
-    return model.eval()
-
-
-def device_of(model: nn.Module) -> torch.device:
-    return next(model.parameters()).device
+def as_sheet(x: Tensor) -> Tensor:
+    """(N, 1, 28, 28) to rows of ten, (N / 10, 10, 28, 28), clipped to [0, 1]."""
+    return x.float().cpu().clamp(0, 1).reshape(-1, 10, SIDE, SIDE)
 
 
 # --- sheets as files --------------------------------------------------------------------------

@@ -1,0 +1,83 @@
+"""Loss curves from the logs that training wrote, and the tables of measured quality."""
+
+import json
+from pathlib import Path
+
+import matplotlib.figure
+import torch
+
+from minidiff.errors import UserError
+from minidiff.figures.page import Figure, Section, Table
+from minidiff.files import save_atomically
+
+WINDOW = 50  # steps in a running mean
+
+
+def loss_curve(name: str, weights: Path, path: Path) -> tuple[Figure, Table]:
+    """The training loss per step with its running mean, and a table of the mean per epoch."""
+    log = read_log(weights / f"{name}-log.json")
+    losses, epochs = torch.tensor(log["losses"]), log["epochs"]
+    per_epoch = losses.reshape(epochs, -1).mean(1)
+    smooth = losses.unfold(0, WINDOW, 1).mean(1)
+    figure = matplotlib.figure.Figure(figsize=(7.5, 3.8), dpi=110, layout="constrained")
+    axes = figure.subplots()
+    axes.plot(losses, color="#9db8d9", linewidth=0.6, label="each step")
+    steps = torch.arange(len(smooth)) + WINDOW // 2
+    axes.plot(steps, smooth, color="#1f4e8c", linewidth=1.6, label=f"mean of {WINDOW} steps")
+    axes.set(yscale="log", xlabel="step", ylabel="mean squared error", xlim=(0, len(losses)))
+    axes.set_title(f"{name} model, {epochs} epochs, seed {log['seed']}")
+    axes.grid(which="both", alpha=0.25)
+    axes.legend()
+    facts = {"training seed": str(log["seed"]), "epochs": str(epochs)}
+    save_atomically(path, lambda file: figure.savefig(file, format="png", metadata=facts))
+    shown = sorted({1, 5, 10, epochs} & set(range(1, epochs + 1)))
+    return Figure(
+        path.name,
+        f"Training loss over {len(losses)} steps, on a logarithmic axis.",
+        f"A falling curve that ends near {float(per_epoch[-1]):.4f}.",
+    ), Table(
+        ["epoch", *map(str, shown)],
+        [["mean loss", *(f"{float(per_epoch[epoch - 1]):.5f}" for epoch in shown)]],
+    )
+
+
+def read_log(path: Path) -> dict:
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"{path} cannot be read ({error}); training writes it: restore it or run "
+            "`make train-mnist`"
+        ) from error
+
+
+def quality(weights: Path) -> list[Section]:
+    """The measured numbers, when `make eval-mnist` has left them beside the weights."""
+    path = weights / "results.json"
+    if not path.exists():
+        return []
+    results = read_log(path)
+    errors = results["denoiser_mse"]
+    denoiser = Table(
+        ["σ", *errors], [["denoiser, test MSE", *(f"{error:.4f}" for error in errors.values())]]
+    )
+    per_digit = [f"{share:.0%}" for share in results["read_right_per_digit"]]
+    read = Table(
+        ["asked for", *range(10), "all"],
+        [["read as it", *per_digit, f"{results['read_right']:.1%}"]],
+    )
+    rest = Table(
+        ["measure", "value"],
+        [
+            ["time model, test loss", f"{results['time_test_loss']:.4f}"],
+            ["class model, test loss", f"{results['class_test_loss']:.4f}"],
+            ["FID of class samples to test digits", f"{results['fid_class_samples']:.2f}"],
+            ["FID of time samples to test digits", f"{results['fid_time_samples']:.2f}"],
+            ["FID of training digits, the floor", f"{results['fid_train_digits']:.2f}"],
+        ],
+    )
+    look = (
+        f"A classifier with {results['classifier_test_accuracy']:.2%} on real test digits reads "
+        f"{results['samples']} samples at guidance {results['guidance']:g}; FID is on its features."
+    )
+    return [Section("How good are they?", look, tables=[denoiser, read, rest])]
