@@ -343,7 +343,8 @@ class UNet(nn.Module):
 
     def check_input(self, x: Tensor, cond: Cond) -> None:
         halvings = 2 ** (len(self.down_blocks) - 1)
-        if x.ndim != 4 or x.shape[1] != self.config.in_channels or x.shape[2] % halvings:
+        uneven = any(side % halvings for side in x.shape[2:])
+        if x.ndim != 4 or x.shape[1] != self.config.in_channels or uneven:
             raise UserError(
                 f"pictures must be (B, {self.config.in_channels}, H, W) with H and W multiples of"
                 f" {halvings}; got {tuple(x.shape)}"
