@@ -1,0 +1,94 @@
+"""Part A's figures on a tiny random checkpoint: every section, resuming, and wrong input."""
+
+import json
+
+import pytest
+from PIL import Image
+from tiny_checkpoint import write_tiny_checkpoint
+
+from minidiff.errors import UserError
+from minidiff.figures import part_a
+from minidiff.figures.grids import read_png_text
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    return write_tiny_checkpoint(tmp_path_factory.mktemp("weights") / "tiny")
+
+
+@pytest.fixture
+def photo(tmp_path):
+    path = tmp_path / "me.png"
+    Image.linear_gradient("L").resize((90, 80)).save(path)
+    return path
+
+
+def test_one_section_makes_its_pictures_and_a_page_of_its_own(tiny, tmp_path):
+    page = part_a.main(out=tmp_path, weights=tiny, only="1.1", device="cpu")
+    assert page == tmp_path / "only-1.1" / "index.html"
+    assert "../1.1-forward.png" in page.read_text()
+    text = read_png_text(tmp_path / "1.1-forward.png")
+    assert text["seed"] == "180" and text["weights"] == "tiny"
+    assert not (tmp_path / "index.html").exists()
+
+
+def test_a_second_run_keeps_what_is_drawn_and_redraws_what_is_lost(tiny, tmp_path, capsys):
+    def run():
+        part_a.main(out=tmp_path, weights=tiny, only="1.2", device="cpu")
+        return capsys.readouterr().out
+
+    assert "drawn" in run()
+    first = (tmp_path / "1.2-classical.png").read_bytes()
+    assert "kept" in run()
+    (tmp_path / "1.2-classical.png").unlink()
+    assert "drawn" in run()
+    assert (tmp_path / "1.2-classical.png").read_bytes() == first
+    done = tmp_path / "1.2.json"
+    done.write_text(json.dumps({**json.loads(done.read_text()), "stamp": "of other code"}))
+    assert "drawn" in run()
+    done.write_text("{ cut sh")
+    assert "drawn" in run()
+
+
+def test_a_picture_of_the_users_is_edited_and_inpainted(tiny, tmp_path, photo):
+    mask = tmp_path / "mask.png"
+    Image.new("L", (90, 80), 0).save(mask)
+    whole = Image.new("L", (90, 80), 0)
+    whole.paste(255, (30, 30, 60, 60))
+    whole.save(mask)
+    options = {"out": tmp_path, "weights": tiny, "image": photo, "mask": mask, "device": "cpu"}
+    part_a.main(**options, only="yours-mask", prompt="a rocket")
+    assert (tmp_path / "yours-inpainting.png").is_file()
+    part_a.main(**options, only="yours", prompt="a rocket")
+    assert read_png_text(tmp_path / "yours-levels.png")["prompt"] == "a rocket"
+
+
+def test_wrong_input_is_one_sentence_and_leaves_nothing_behind(tiny, tmp_path, photo):
+    out = tmp_path / "out"
+    small = tmp_path / "small.png"
+    Image.new("L", (10, 10), 255).save(small)
+    for options, message in [
+        ({"only": "1.10"}, "no section '1.10'; the sections are 0, 1.1"),
+        ({"mask": small}, "go with IMAGE"),
+        ({"image": photo, "mask": small}, "mask's? size|10x10"),
+        ({"image": tmp_path / "none.png"}, "none.png"),
+        ({"image": photo, "prompt": "  "}, "PROMPT is empty"),
+        ({"weights": tmp_path / "nowhere"}, "nowhere"),
+    ]:
+        with pytest.raises(UserError, match=message):
+            part_a.main(**{"out": out, "weights": tiny, "device": "cpu", **options})
+    assert not out.exists()
+
+
+@pytest.mark.slow
+def test_the_whole_report(tiny, tmp_path, capsys):
+    page = part_a.main(out=tmp_path, weights=tiny, device="cpu").read_text()
+    for section in ("0", "1.1", "1.2", "1.3", "1.4", "1.5", "1.6", "1.7", "1.7.1", "1.7.2"):
+        assert f">{section} " in page
+    assert page.count("<img") == len(list(tmp_path.glob("*.png"))) + len(
+        list(tmp_path.glob("*.gif"))
+    )
+    assert "John Mayer" in page
+    capsys.readouterr()
+    part_a.main(out=tmp_path, weights=tiny, device="cpu")
+    assert "drawn" not in capsys.readouterr().out

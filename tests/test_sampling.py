@@ -1,0 +1,265 @@
+"""The loop, the guidances and the seeds, on models whose answer is known in closed form."""
+
+import pytest
+import torch
+from torch import nn
+
+from minidiff.deepfloyd.unet import Cond
+from minidiff.equations import dynamic_threshold, forward_process
+from minidiff.errors import UserError
+from minidiff.guidance import CFG, Anagram, Factorized, Hybrid, Plain, course_low_pass
+from minidiff.sampling import SeededNoise, denoise, keep_outside, last, noised_start
+from minidiff.schedule import (
+    cosine_schedule,
+    course_pairs,
+    leading_timesteps,
+    pipeline_pairs,
+    strided_timesteps,
+)
+from minidiff.views import VIEWS, FlipUpDown, View
+
+SCHEDULE = cosine_schedule()
+SHAPE = (3, 8, 8)
+
+
+def prompt(*means: float) -> Cond:
+    """A Cond whose only content is the mean of the pictures it asks for."""
+    return Cond(torch.tensor(means)[:, None], (), ())
+
+
+class GaussianModel(nn.Module):
+    """The optimal eps for data ~ N(mean, std^2) per pixel, the mean being the prompt.
+
+    E[x0 | x_t] is linear in x_t, so the sampler's result is known: data of that mean and spread.
+    """
+
+    def __init__(self, std: float = 0.5, v: float = -1.0):
+        super().__init__()
+        self.conv_in = nn.Conv2d(1, 1, 1)  # the loop reads the dtype here
+        self.std, self.v = std, v
+        self.calls: list[int] = []
+
+    def forward(self, x, t, cond):
+        self.calls.append(len(x))
+        abar = SCHEDULE.abar(t, like=x)
+        mean = cond.pooled[:, :, None, None]
+        gain = abar**0.5 * self.std**2 / (abar * self.std**2 + 1 - abar)
+        x0 = mean + gain * (x - abar**0.5 * mean)
+        eps = (x - abar**0.5 * x0) / (1 - abar) ** 0.5
+        return torch.cat([eps, torch.full_like(eps, self.v)], dim=1)
+
+
+def run(model, guidance, seeds, pairs=None, **options):
+    noise = SeededNoise(seeds, SHAPE)
+    x = options.pop("x", None)
+    x = noise.draw() if x is None else x
+    return last(denoise(model, SCHEDULE, x, pairs or course_pairs(), guidance, noise, **options))
+
+
+def test_the_walk_samples_gaussian_data_with_its_mean_and_spread():
+    pairs = pipeline_pairs(leading_timesteps(500))
+    x = run(GaussianModel(std=0.5), Plain(prompt(*[0.3] * 64)), range(64), pairs)
+    assert x.mean().item() == pytest.approx(0.3, abs=0.02)
+    assert x.std().item() == pytest.approx(0.5, rel=0.05)
+
+
+def test_a_point_mass_is_reached_exactly_when_the_walk_ends_at_x0():
+    pairs = pipeline_pairs(leading_timesteps(10))
+    x = run(GaussianModel(std=0.0), Plain(prompt(0.7)), [1], pairs)
+    torch.testing.assert_close(x, torch.full_like(x, 0.7), atol=1e-3, rtol=0)
+
+
+def test_the_course_walk_ends_at_t_0_and_keeps_a_trace_of_noise():
+    x = run(GaussianModel(std=0.0, v=1.0), Plain(prompt(0.7)), [1])
+    assert 0.001 < (x - 0.7).std().item() < 0.1
+
+
+@pytest.mark.parametrize("seeds", [[7], [7, 8], [6, 7]])
+def test_a_seed_gives_the_same_picture_in_any_batch(seeds):
+    alone = run(GaussianModel(v=1.0), Plain(prompt(0.0)), [7])
+    together = run(GaussianModel(v=1.0), Plain(prompt(*[0.0] * len(seeds))), seeds)
+    assert torch.equal(together[seeds.index(7)], alone[0])
+
+
+def test_cfg_at_1_is_the_conditional_and_at_0_the_unconditional_estimate():
+    cond, uncond, model = prompt(0.5), prompt(-0.5), GaussianModel(v=0.0)
+    torch.testing.assert_close(
+        run(model, CFG(cond, uncond, 1.0), [3]), run(model, Plain(cond), [3]), atol=1e-5, rtol=0
+    )
+    torch.testing.assert_close(
+        run(model, CFG(cond, uncond, 0.0), [3]), run(model, Plain(uncond), [3]), atol=1e-5, rtol=0
+    )
+
+
+def test_guidance_overshoots_the_conditional_mean_by_its_scale():
+    pairs = pipeline_pairs(leading_timesteps(20))
+    x = run(GaussianModel(std=0.0), CFG(prompt(0.2), prompt(0.1), 7.0), [3], pairs)
+    torch.testing.assert_close(x, torch.full_like(x, 0.1 + 7 * 0.1), atol=2e-3, rtol=0)
+
+
+def test_an_anagram_of_one_prompt_twice_is_that_prompt():
+    c, u, model = prompt(0.4), prompt(0.0), GaussianModel(v=0.0)
+    same = run(model, Anagram((c, c), u, (View(), FlipUpDown()), 7.0), [5])
+    torch.testing.assert_close(same, run(model, CFG(c, u, 7.0), [5]), atol=1e-4, rtol=0)
+
+
+def test_a_hybrid_of_one_prompt_twice_is_that_prompt():
+    c, u, model = prompt(0.4), prompt(0.0), GaussianModel(v=0.0)
+    hybrid = Hybrid(c, c, u, 7.0, low_pass=lambda x: x.mean((2, 3), keepdim=True).expand_as(x))
+    torch.testing.assert_close(
+        run(model, hybrid, [5]), run(model, CFG(c, u, 7.0), [5]), atol=1e-4, rtol=0
+    )
+
+
+def test_a_hybrid_takes_its_mean_from_the_far_prompt_alone():
+    far, near = prompt(0.4), prompt(-0.9)
+    hybrid = Hybrid(far, near, prompt(0.0), 1.0, low_pass=lambda x: x.mean((2, 3), keepdim=True))
+    x = run(GaussianModel(std=0.0), hybrid, [5], pipeline_pairs(leading_timesteps(10)))
+    assert x.mean().item() == pytest.approx(0.4, abs=1e-3)
+
+
+def test_factorized_with_the_hybrid_parts_is_the_hybrid():
+    far, near, u = prompt(0.4), prompt(-0.9), prompt(0.0)
+    shape = (3, 64, 64)
+    x = torch.randn(1, *shape)
+    answers = [(torch.randn(1, *shape), torch.zeros(1, *shape)) for _ in range(3)]
+    parts = (course_low_pass, lambda e: e - course_low_pass(e))
+    ours = Factorized((far, near), u, parts).combine(answers)[0]
+    torch.testing.assert_close(ours, Hybrid(far, near, u).combine(answers)[0], atol=1e-5, rtol=0)
+    assert x.shape == ours.shape
+
+
+def test_one_batched_call_a_step_whatever_the_guidance():
+    c, u = prompt(0.4, 0.4), prompt(0.0, 0.0)
+    for guidance, queries in [
+        (Plain(c), 1),
+        (CFG(c, u), 2),
+        (Anagram((c, c), u, (View(), FlipUpDown())), 4),
+    ]:
+        model = GaussianModel()
+        run(model, guidance, [1, 2])
+        assert model.calls == [2 * queries] * 33
+
+
+def test_pictures_join_the_walk_where_their_level_begins():
+    pairs, starts = course_pairs(), [1, 5, 20]
+    x0, noise, model = torch.zeros(3, *SHAPE), SeededNoise([1, 2, 3], SHAPE), GaussianModel()
+    x = noised_start(x0, pairs, starts, SCHEDULE, noise)
+    guidance = Plain(prompt(0.0, 0.0, 0.0))
+    steps = list(denoise(model, SCHEDULE, x, pairs, guidance, noise, start=starts))
+    assert [s.t for s in steps][:2] == [960, 930] and len(steps) == 32
+    assert model.calls == [1] * 4 + [2] * 15 + [3] * 13
+    assert torch.equal(steps[3].x[2], x[2]) and not torch.equal(steps[3].x[0], x[0])
+
+
+def test_sdedit_batched_equals_sdedit_alone():
+    pairs, starts = course_pairs(), [1, 5, 20]
+    x0 = torch.full((1, *SHAPE), 0.2)
+
+    def edit(starts):
+        n = len(starts)
+        noise = SeededNoise([9] * n, SHAPE)
+        x = noised_start(x0.expand(n, -1, -1, -1), pairs, starts, SCHEDULE, noise)
+        guidance = Plain(prompt(*[0.0] * n))
+        return run_from(x, guidance, noise, starts)
+
+    def run_from(x, guidance, noise, starts):
+        model = GaussianModel(v=0.5)
+        return last(denoise(model, SCHEDULE, x, pairs, guidance, noise, start=starts))
+
+    together = edit(starts)
+    for i, start in enumerate(starts):
+        torch.testing.assert_close(together[i], edit([start])[0], atol=1e-6, rtol=0)
+
+
+def test_a_late_start_stays_closer_to_the_original():
+    pairs, starts = course_pairs(), [1, 10, 20, 30]
+    x0 = torch.full((4, *SHAPE), 0.9)
+    noise = SeededNoise([9] * 4, SHAPE)
+    x = noised_start(x0, pairs, starts, SCHEDULE, noise)
+    guidance = Plain(prompt(*[0.0] * 4))
+    done = last(denoise(GaussianModel(), SCHEDULE, x, pairs, guidance, noise, start=starts))
+    distance = (done - x0).square().mean((1, 2, 3))
+    assert (distance[1:] < distance[:-1]).all()
+
+
+def test_inpainting_keeps_everything_outside_the_mask():
+    original = torch.full((1, *SHAPE), 0.9)
+    mask = torch.zeros(1, 1, 8, 8)
+    mask[..., :4] = 1
+    noise = SeededNoise([4], SHAPE)
+    keep = keep_outside(original, mask, SCHEDULE, noise)
+    pairs = course_pairs()
+    x = last(
+        denoise(
+            GaussianModel(std=0.0), SCHEDULE, noise.draw(), pairs, Plain(prompt(-0.5)), noise,
+            after_step=keep,
+        )
+    )  # fmt: skip
+    torch.testing.assert_close(x[..., 4:], original[..., 4:], atol=0.05, rtol=0)
+    torch.testing.assert_close(x[..., :4], torch.full_like(x[..., :4], -0.5), atol=0.05, rtol=0)
+
+
+def test_the_threshold_sees_every_estimate():
+    pairs = pipeline_pairs(leading_timesteps(10))
+    x = run(GaussianModel(std=0.0), Plain(prompt(5.0)), [1], pairs, threshold=dynamic_threshold)
+    assert x.abs().max().item() <= 1.0 + 1e-4
+
+
+def test_a_fixed_variance_replaces_the_answer():
+    one = run(GaussianModel(v=1.0), Plain(prompt(0.0)), [1], fixed_v=-1.0)
+    assert torch.equal(one, run(GaussianModel(v=-1.0), Plain(prompt(0.0)), [1]))
+
+
+def test_seeds_and_starts_out_of_range_say_so():
+    with pytest.raises(UserError, match="seed"):
+        SeededNoise([-1])
+    with pytest.raises(UserError, match="at least one seed"):
+        SeededNoise([])
+    with pytest.raises(UserError, match="i_start must be 0 to 32"):
+        run(GaussianModel(), Plain(prompt(0.0)), [1], start=33)
+    with pytest.raises(UserError, match="mask is 4x4 but the picture is 8x8"):
+        keep_outside(torch.zeros(1, *SHAPE), torch.zeros(1, 1, 4, 4), SCHEDULE, SeededNoise([1]))
+
+
+def test_noise_is_one_draw_after_another_from_the_seed():
+    a, b = SeededNoise([3], SHAPE), SeededNoise([9, 3], SHAPE)
+    first = a.draw()
+    assert torch.equal(first[0], b.draw()[1])
+    assert torch.equal(a.draw()[0], b.draw([1])[0])
+    assert not torch.equal(first, SeededNoise([4], SHAPE).draw())
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_views_are_undone_by_their_inverse_and_keep_noise_white(name):
+    view = VIEWS[name]
+    x = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(view.inverse(view.view(x)), x)
+    # Each pixel of the view is one pixel of the picture, perhaps negated.
+    assert torch.equal(
+        view.view(x).abs().flatten(2).sort().values, x.abs().flatten(2).sort().values
+    )
+    for s in (0.0, 0.3, 1.0):
+        frame = view.frame(x, s)
+        assert frame.shape == x.shape and frame.isfinite().all()
+
+
+def test_the_flip_is_upside_down_not_left_right():
+    x = torch.arange(4.0).reshape(1, 1, 2, 2)
+    assert FlipUpDown().view(x).flatten().tolist() == [2, 3, 0, 1]
+
+
+def test_a_negated_view_negates_the_estimate_but_not_the_variance():
+    v = torch.tensor([[0.3]])
+    assert VIEWS["negate"].inverse_variance(v).item() == pytest.approx(0.3)
+    assert VIEWS["negate"].inverse(v).item() == pytest.approx(-0.3)
+
+
+def test_noised_start_is_the_forward_process_at_its_level():
+    pairs = course_pairs(strided_timesteps())
+    x0 = torch.full((2, *SHAPE), 0.5)
+    x = noised_start(x0, pairs, [10, 20], SCHEDULE, SeededNoise([1, 2], SHAPE))
+    eps = SeededNoise([1, 2], SHAPE).draw()
+    for i, t in enumerate((690, 390)):
+        expected = forward_process(x0[i], SCHEDULE.abar(t, like=x0)[0], eps[i])
+        torch.testing.assert_close(x[i], expected)
