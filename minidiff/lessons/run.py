@@ -1,0 +1,42 @@
+"""python -m minidiff lessons: check the chapters and run each in a fresh process."""
+
+import os
+import subprocess
+import sys
+import time
+
+from minidiff.errors import UserError
+from minidiff.lessons.chapters import Chapter, find_chapters
+from minidiff.lessons.lint import lint
+from minidiff.lessons.sources import stale
+from minidiff.paths import ROOT
+
+
+def main(numbers: list[str] | None = None, check: bool = False) -> None:
+    """Check, then run the chapters with these numbers, all when none is given.
+
+    check  only look: links, pictures, maths, and code that is a copy of the package's
+    UserError, after everything has been tried, when a chapter is wrong or fails.
+    """
+    chapters = find_chapters(numbers)
+    faults = [fault for chapter in chapters for fault in [*stale(chapter), *lint(chapter)]]
+    failed = [] if check else [chapter.number for chapter in chapters if not run(chapter)]
+    for fault in faults:
+        print(fault)
+    if failed:
+        raise UserError(f"lessons that failed: {', '.join(failed)}; the tracebacks stand above")
+    if faults:
+        raise UserError(f"{len(faults)} faults in the lessons' text; they are listed above")
+
+
+def run(chapter: Chapter) -> bool:
+    """Whether the chapter ran to its end: on the CPU, two threads, the weights that ship."""
+    environment = {**os.environ, "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "2")}
+    environment.pop("MINIDIFF_WEIGHTS", None)
+    print(f"--- {chapter.name}", flush=True)
+    begun = time.perf_counter()
+    command = [sys.executable, "-m", "minidiff.lessons.execute", str(chapter.path)]
+    done = subprocess.run(command, cwd=ROOT, env=environment)
+    word = "ok" if done.returncode == 0 else "FAILED"
+    print(f"--- {chapter.number} {word}, {time.perf_counter() - begun:.0f} s", flush=True)
+    return done.returncode == 0
