@@ -68,7 +68,7 @@ def evaluate(
 def format_table(rows: list[Row]) -> str:
     """The rows as text, one a line."""
     lines = [f"{'what':<46} {'value':>8} {'n':>5}  goal"]
-    lines += [f"{row.what:<46} {row.value:>8.4f} {row.count:>5}  {row.goal}" for row in rows]
+    lines += [f"{row.what:<46} {row.value:>8.4g} {row.count:>5}  {row.goal}" for row in rows]
     return "\n".join(lines)
 
 

@@ -36,7 +36,7 @@ class Plan:
 
 
 FULL = Plan(naming=300, seeds=2, curve=300, pairs=200, styles=50, unseen=200, known=512)
-FAST = Plan(naming=12, seeds=1, curve=0, pairs=6, styles=1, unseen=4, known=16)
+FAST = Plan(naming=12, seeds=1, curve=0, pairs=6, styles=1, unseen=6, known=16)
 
 
 @dataclass(frozen=True)
