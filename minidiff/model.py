@@ -50,7 +50,8 @@ class Model:
 
     @cached_property
     def unet(self) -> UNet:
-        return self.open_unet()
+        # Convolutions run faster with the channels innermost, on CPUs and GPUs alike.
+        return self.open_unet().to(memory_format=torch.channels_last)
 
 
 def load(
