@@ -1,0 +1,141 @@
+# Written by `make lessons-sync`, do not edit: sha256 09bd18cfeef4d0ad
+"""Every step equation of the project, one pure function each. This is the file to change.
+
+Tensors in, tensor out: the noise is an argument and so is abar, nothing is looked up, nothing is
+random, nothing knows about devices. The DeepFloyd loops of Part A and the MNIST models of Part B
+call the same functions, and no formula is written down anywhere else.
+
+Symbols (equation numbers "A.n" and "B.n" are the course's)
+    x0         the clean picture, (B, C, H, W)
+    x_t        the picture at timestep t: sqrt(abar) x0 + sqrt(1 - abar) eps
+    eps        Gaussian noise, or the UNet's estimate of it, same shape
+    abar       cumulative product of alphas at t: 1 = clean, 0 = pure noise. A number, or a tensor
+               that broadcasts against x_t, (B, 1, 1, 1) when every picture has its own t
+    abar_prev  abar at t_prev, the (less noisy) level the step goes to; 1 when the step ends at x0
+
+References
+    DDPM     Ho, Jain, Abbeel 2020, arXiv 2006.11239
+    IDDPM    Nichol, Dhariwal 2021, arXiv 2102.09672
+    CFG      Ho, Salimans 2022, arXiv 2207.12598
+    Imagen   Saharia et al. 2022, arXiv 2205.11487
+    RePaint  Lugmayr et al. 2022, arXiv 2201.09865
+"""
+
+import torch
+from torch import Tensor
+
+
+def forward_process(x0: Tensor, abar: Tensor, eps: Tensor) -> Tensor:
+    """Noise a clean picture to level abar: a draw from q(x_t | x0).  Course A.2, DDPM eq. 4."""
+    # x_t = sqrt(abar) x0 + sqrt(1 - abar) eps
+    return abar**0.5 * x0 + (1 - abar) ** 0.5 * eps
+
+
+def x0_from_eps(x_t: Tensor, eps: Tensor, abar: Tensor) -> Tensor:
+    """The clean picture that x_t and its noise imply: A.2 solved for x0.  DDPM eq. 15."""
+    # x0 = (x_t - sqrt(1 - abar) eps) / sqrt(abar)
+    return (x_t - (1 - abar) ** 0.5 * eps) / abar**0.5
+
+
+def posterior_mean(x_t: Tensor, x0: Tensor, abar: Tensor, abar_prev: Tensor) -> Tensor:
+    """Mean of x_{t_prev} given x_t and x0, for a step of any stride.  Course A.3, DDPM eq. 7.
+
+    alpha and beta are those of the whole stride, abar / abar_prev, not of one timestep.
+    """
+    alpha = abar / abar_prev
+    beta = 1 - alpha
+    # sqrt(abar') beta / (1 - abar) x0  +  sqrt(alpha) (1 - abar') / (1 - abar) x_t
+    from_x0 = abar_prev**0.5 * beta / (1 - abar)
+    from_x_t = alpha**0.5 * (1 - abar_prev) / (1 - abar)
+    return from_x0 * x0 + from_x_t * x_t
+
+
+def posterior_variance(abar: Tensor, abar_prev: Tensor) -> Tensor:
+    """Variance of x_{t_prev} given x_t and x0, the smallest a step may have.  DDPM eq. 7."""
+    # (1 - abar') / (1 - abar) * beta
+    return (1 - abar_prev) / (1 - abar) * (1 - abar / abar_prev)
+
+
+def learned_range_log_variance(v: Tensor, abar: Tensor, abar_prev: Tensor) -> Tensor:
+    """Log-variance of a step from the UNet's last three channels v in [-1, 1].  IDDPM eq. 15.
+
+    v = -1 gives the posterior variance, v = +1 gives beta; in between, the logarithms are mixed.
+    """
+    beta = 1 - abar / abar_prev
+    smallest = posterior_variance(abar, abar_prev).clamp(min=1e-20)  # it is 0 for a step onto x0
+    mix = (v + 1) / 2
+    return mix * beta.log() + (1 - mix) * smallest.log()
+
+
+def add_noise(mean: Tensor, log_variance: Tensor, eps: Tensor) -> Tensor:
+    """The random half of a step: v_sigma of course A.3 is the standard deviation times eps."""
+    return mean + (0.5 * log_variance).exp() * eps
+
+
+def classifier_free_guidance(eps_uncond: Tensor, eps_cond: Tensor, scale: float) -> Tensor:
+    """Push the estimate along what the prompt changes.  Course A.4, CFG eq. 6 with w = scale - 1.
+
+    scale 0 ignores the prompt, 1 is the plain conditional estimate, 7 is the course's value.
+    """
+    # eps = eps_u + gamma (eps_c - eps_u)
+    return eps_uncond + scale * (eps_cond - eps_uncond)
+
+
+def dynamic_threshold(x0: Tensor, ratio: float = 0.95, max_value: float = 1.5) -> Tensor:
+    """Squeeze an over-guided x0 back into [-1, 1].  Imagen section 2.3.
+
+    s is the ratio-quantile of |x0| of each picture, kept in [1, max_value]; x0 is clipped to
+    [-s, s] and divided by s.
+    """
+    s = torch.quantile(x0.flatten(1).abs().float(), ratio, dim=1)  # (B,)
+    s = s.clamp(1, max_value).to(x0.dtype)[:, None, None, None]
+    return x0.clamp(-s, s) / s
+
+
+def inpaint_blend(x_t: Tensor, x_orig_t: Tensor, mask: Tensor) -> Tensor:
+    """Keep what was made inside the mask, the original outside.  Course A.5, RePaint eq. 8.
+
+    mask is 1 where new content goes. x_orig_t is the original *noised to the level x_t has now*.
+    """
+    # x_t <- m x_t + (1 - m) forward(x_orig, t)
+    return mask * x_t + (1 - mask) * x_orig_t
+
+
+def anagram_estimate(estimates: list[Tensor]) -> Tensor:
+    """One estimate from several, each already turned back upright by its view.  Course 1.8."""
+    # eps = (eps_1 + eps_2) / 2
+    return sum(estimates) / len(estimates)
+
+
+def hybrid_estimate(eps_far: Tensor, eps_near: Tensor, low_pass) -> Tensor:
+    """Low frequencies of one estimate, high frequencies of the other.  Course 1.9.
+
+    low_pass is a function picture -> blurred picture; high-pass is what it takes away.
+    """
+    # eps = lowpass(eps_1) + highpass(eps_2),  highpass(e) = e - lowpass(e)
+    return low_pass(eps_far) + (eps_near - low_pass(eps_near))
+
+
+def add_sigma_noise(x: Tensor, sigma: float | Tensor, eps: Tensor) -> Tensor:
+    """What the one-step denoiser of Part B is given: noise is added, nothing scaled.  Course B.2.
+
+    sigma is a number, or (B, 1, 1, 1) when every picture has its own.
+    """
+    # z = x + sigma eps
+    return x + sigma * eps
+
+
+def ddpm_step(x_t: Tensor, eps: Tensor, z: Tensor, abar: Tensor, abar_prev: Tensor) -> Tensor:
+    """One step of the MNIST sampler, from t to t - 1.  Course algorithm B.2, DDPM algorithm 2.
+
+    z is fresh noise, zero on the last step. Its scale is sqrt(beta), not the posterior's.
+    """
+    beta = 1 - abar / abar_prev
+    x0 = x0_from_eps(x_t, eps, abar)
+    return posterior_mean(x_t, x0, abar, abar_prev) + beta**0.5 * z
+
+
+def gaussian_kl(mean: Tensor, log_var: Tensor, mean2: Tensor, log_var2: Tensor) -> Tensor:
+    """KL(N(mean, var) || N(mean2, var2)) per element, nats: trains the variance.  IDDPM eq. 4."""
+    distance = (mean - mean2) ** 2 * (-log_var2).exp()
+    return 0.5 * (log_var2 - log_var + (log_var - log_var2).exp() + distance - 1)

@@ -1,0 +1,33 @@
+"""Writes the committed outputs that `make grade` compares with, from the solutions.
+
+    python -m minidiff.grade.reference
+
+Run it only after the solutions pass every closed form and the package its parity tests; the file is
+then part of what is right.
+"""
+
+import torch
+from safetensors.torch import save
+
+from minidiff.files import save_atomically
+from minidiff.grade.exercises import all_exercises
+from minidiff.grade.runner import REFERENCES
+from minidiff.grade.solutions import read_solution
+from minidiff.grade.source import from_text
+
+
+def main() -> None:
+    tensors: dict[str, torch.Tensor] = {}
+    for exercise in all_exercises().values():
+        code = from_text(exercise, read_solution(exercise.name))
+        for check in exercise.checks.values():
+            check(code)
+        for name, tensor in exercise.outputs(code).items():
+            tensors[f"{exercise.name}/{name}"] = tensor.detach().double().contiguous()
+    data = save(tensors)
+    save_atomically(REFERENCES, lambda file: file.write(data))
+    print(f"wrote {REFERENCES.name}: {len(tensors)} outputs, {len(data) / 1024:.0f} KiB")
+
+
+if __name__ == "__main__":
+    main()

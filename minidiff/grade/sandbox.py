@@ -1,0 +1,125 @@
+"""Runs a piece of code in a process of its own, so that nothing it does can hurt the grader.
+
+The process is a fork: torch is there already. It has a time limit and a limit on memory, and what
+it prints is kept up to a length. Whatever happens comes back as an Outcome.
+"""
+
+import contextlib
+import importlib.util
+import io
+import multiprocessing
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import torch
+
+if importlib.util.find_spec("resource"):  # not on Windows
+    import resource
+
+TIME_LIMIT = 20.0  # seconds per check
+MEMORY_LIMIT = 6 << 30  # bytes of address space beyond what the process has at its start
+KEPT_OUTPUT = 1000  # characters of what the code prints
+
+
+@dataclass
+class Outcome:
+    """How a call ended: "ok" with a value, or one sentence saying why not.
+
+    kind is "ok", "raised" (error is the exception's name), "timeout" or "died".
+    """
+
+    kind: str
+    value: object = None
+    error: str = ""
+    sentence: str = ""
+    printed: str = ""
+
+
+def call(function: Callable[[], object], limit: float = TIME_LIMIT) -> Outcome:
+    """Call function() in a fork and bring back what it returns, which must be picklable."""
+    torch.set_num_threads(1)  # no thread pool may exist when the process forks
+    context = multiprocessing.get_context("fork")
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=work, args=(function, sender), daemon=True)
+    process.start()
+    sender.close()
+    try:
+        if not receiver.poll(limit):
+            return Outcome("timeout", sentence=f"did not finish within {limit:.0f} seconds")
+        return receiver.recv()
+    except EOFError:
+        process.join(1)
+        return Outcome("died", sentence=f"ended the whole program (status {process.exitcode})")
+    finally:
+        process.kill()
+        process.join()
+        receiver.close()
+
+
+def work(function: Callable[[], object], sender: Connection) -> None:
+    """The life of the forked process."""
+    limit_memory()
+    silence()
+    printed = Kept()
+    with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
+        try:
+            outcome = Outcome("ok", value=function())
+        except BaseException as error:  # also SystemExit and KeyboardInterrupt: it is not ours
+            outcome = describe(error)
+    outcome.printed = printed.text()
+    sender.send(outcome)
+    sender.close()
+    os._exit(0)  # without the exit handlers and threads of the student's code
+
+
+def describe(error: BaseException) -> Outcome:
+    """One sentence about an exception, with the line of the student's file it came from."""
+    if type(error).__name__ == "Wrong":
+        return Outcome("raised", error="Wrong", sentence=str(error))
+    text = " ".join(str(error).split())
+    text = text if len(text) <= 240 else text[:237] + "..."
+    kind = type(error).__name__
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if not is_library(f.filename)]
+    where = f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
+    return Outcome("raised", error=kind, sentence=f"raised {kind}: {text}{where}")
+
+
+def is_library(file: str) -> bool:
+    """Whether a frame is the grader's, Python's or an installed package's, not the student's."""
+    return file.startswith((str(Path(__file__).parent), sys.prefix, sys.base_prefix, "<"))
+
+
+def limit_memory() -> None:
+    """So that a list without end is a MemoryError, and not the end of the machine."""
+    if "resource" in globals() and sys.platform.startswith("linux"):
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        top = pages * resource.getpagesize() + MEMORY_LIMIT
+        resource.setrlimit(resource.RLIMIT_AS, (top, top))
+
+
+def silence() -> None:
+    """What is printed past Python, by a library or another process, goes nowhere."""
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for stream in (0, 1, 2):
+        os.dup2(nowhere, stream)
+
+
+class Kept(io.TextIOBase):
+    """A file that remembers the first characters written to it and counts the rest."""
+
+    def __init__(self):
+        self.kept, self.length = "", 0
+
+    def write(self, text: str) -> int:
+        self.kept += text[: max(0, KEPT_OUTPUT - len(self.kept))]
+        self.length += len(text)
+        return len(text)
+
+    def text(self) -> str:
+        more = self.length - len(self.kept)
+        return self.kept + (f"... and {more:,} characters more" if more else "")
