@@ -10,7 +10,7 @@ from importlib import import_module
 from pathlib import Path
 
 from minidiff.errors import UserError
-from minidiff.verbs import VERBS
+from minidiff.verbs import GROUPS, VERBS
 
 
 class Parser(argparse.ArgumentParser):
@@ -18,17 +18,25 @@ class Parser(argparse.ArgumentParser):
         raise UserError(f"{message}; `{self.prog} --help` shows how")
 
 
+def add_group(parser: Parser):
+    return parser.add_subparsers(required=True, metavar="VERB")
+
+
 def make_parser() -> Parser:
     parser = Parser(prog="python -m minidiff", description="DeepFloyd IF, written out by hand.")
-    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    groups = {"": add_group(parser)}
     for name, verb in VERBS.items():
-        sub = verbs.add_parser(
-            name,
+        group, _, word = name.rpartition(" ")
+        if group not in groups:
+            groups[group] = add_group(groups[""].add_parser(group, help=GROUPS[group]))
+        sub = groups[group].add_parser(
+            word,
             help=verb.does,
             description=verb.does,
             epilog=f"example: python -m minidiff {verb.example}",
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
+        sub.set_defaults(verb=name)
         for names, settings in verb.options:
             sub.add_argument(*names, **settings)
     return parser

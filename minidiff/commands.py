@@ -45,3 +45,29 @@ def eval_demo(fast: bool, out: str, weights: str | None = None) -> Path:
 
     evaluate(weights, fast, report=out)
     return Path(out)
+
+
+def encode(prompts: list[str], out: str, **options) -> Path:
+    """Write the states of the prompts, and of the empty one, which guidance needs."""
+    from minidiff.deepfloyd.embeddings import save_embeddings
+    from minidiff.model import load
+
+    check_ending(out)
+    model = load(options.get("weights"), options.get("device"), options.get("dtype"))
+    model.encode.check(prompts)
+    texts = list(dict.fromkeys([*prompts, ""]))
+    return save_embeddings(dict(zip(texts, model.encode(texts))), out)
+
+
+def convert(source: str, target: str) -> Path:
+    from minidiff.deepfloyd.embeddings import read_embeddings, save_embeddings
+
+    check_ending(target)
+    embeddings = read_embeddings(source)
+    print("\n".join(map(repr, embeddings)))
+    return save_embeddings(embeddings, target)
+
+
+def check_ending(path: str) -> None:
+    if Path(path).suffix != ".safetensors":
+        raise UserError(f"{path} must end in .safetensors")

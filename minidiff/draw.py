@@ -45,6 +45,7 @@ class Settings:
     weights: str | None = None
     device: str | None = None
     dtype: torch.dtype | None = None
+    embeddings: str | None = None
 
     def __post_init__(self):
         if not math.isfinite(self.guidance):
@@ -138,7 +139,7 @@ class Studio:
 
     def __init__(self, settings: Settings):
         self.settings = settings
-        self.model = load(settings.weights, settings.device, settings.dtype)
+        self.model = load(settings.weights, settings.device, settings.dtype, settings.embeddings)
         self.pairs, self.threshold = self.walk()
         self.index: dict[str, int] = {}
         self.conds: Cond | None = None

@@ -1,5 +1,6 @@
 """Opening a checkpoint: the folder becomes one object with the UNet, the schedule and the text."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -15,6 +16,7 @@ from minidiff.deepfloyd.checkpoint import (
     read_json,
     stored_dtype,
 )
+from minidiff.deepfloyd.embeddings import PrecomputedText, read_embeddings
 from minidiff.deepfloyd.scheduler import SchedulerConfig
 from minidiff.deepfloyd.text import TextEncoder
 from minidiff.deepfloyd.unet import UNet
@@ -22,6 +24,9 @@ from minidiff.deepfloyd.unet_config import UNetConfig
 from minidiff.errors import UserError
 from minidiff.paths import weights_folder
 from minidiff.schedule import Schedule, cosine_schedule
+from minidiff.weights.manifest import differences, read_manifest
+
+LARGE = 64 << 20  # bytes; hashing what is larger would delay every start by seconds
 
 
 @dataclass(frozen=True)
@@ -39,7 +44,7 @@ class Model:
 
     name: str
     folder: Path
-    encode: TextEncoder
+    encode: TextEncoder | PrecomputedText
     open_unet: Callable[[], UNet]
     schedule: Schedule
     sample_size: int
@@ -58,16 +63,20 @@ def load(
     folder: str | Path | None = None,
     device: str | torch.device | None = None,
     dtype: torch.dtype | None = None,
+    embeddings: str | Path | None = None,
 ) -> Model:
     """Open a checkpoint in the official layout: its configs and headers are checked now.
 
     folder  default: $MINIDIFF_WEIGHTS, else weights/emoji-64 of this repository
     device  default: cuda, else mps, else cpu
     dtype   default: float32, but on cuda the dtype in which the UNet is stored
+    embeddings  a file of text states to use in place of the text encoder, see
+                deepfloyd/embeddings.py; default: $MINIDIFF_EMBEDDINGS, if that is set
     Raises UserError for anything missing, damaged, or not a stage-I model.
     """
     folder = weights_folder(folder)
     check_folder(folder)
+    check_manifest(folder)
     device = pick_device(device)
     raw = read_json(folder / "unet" / "config.json")
     scheduler = SchedulerConfig.from_dict(read_json(folder / "scheduler" / "scheduler_config.json"))
@@ -81,7 +90,7 @@ def load(
     return Model(
         name=folder.resolve().name,
         folder=folder,
-        encode=TextEncoder(folder, device, dtype),
+        encode=open_text(folder, device, dtype, embeddings),
         open_unet=partial(load_weights, unet, files, device, dtype),
         schedule=cosine_schedule(),
         sample_size=read_sample_size(raw),
@@ -90,6 +99,13 @@ def load(
         device=device,
         dtype=dtype,
     )
+
+
+def open_text(folder, device, dtype, embeddings) -> TextEncoder | PrecomputedText:
+    path = embeddings or os.environ.get("MINIDIFF_EMBEDDINGS")
+    if path is None:
+        return TextEncoder(folder, device, dtype)
+    return PrecomputedText(Path(path), read_embeddings(path), device, dtype)
 
 
 def pick_device(name: str | torch.device | None = None) -> torch.device:
@@ -123,6 +139,17 @@ def check_folder(folder: Path) -> None:
         f"{folder} has no unet/config.json, so it is no checkpoint in the official layout;"
         f" `python -m minidiff weights check {folder}` says what it is"
     )
+
+
+def check_manifest(folder: Path) -> None:
+    """Where there is a manifest, the files must be those it lists; large ones go by size alone."""
+    manifest = read_manifest(folder)
+    changed = differences(folder, manifest, LARGE) if manifest else []
+    if changed:
+        raise UserError(
+            f"{folder} is not as its manifest.json says: {'; '.join(changed)}. Fetch it again or,"
+            f" if the change is yours, run `python -m minidiff weights seal {folder}`"
+        )
 
 
 def read_sample_size(raw: dict) -> int:

@@ -63,6 +63,7 @@ def dtype(text: str):
 DEVICE = option("--device", help="cuda, mps or cpu; default: the first of these that is there")
 DATA_SETS = "mnist, fashion or emoji; default: mnist"
 CHECKPOINT = option("--weights", metavar="DIR", help="default: MINIDIFF_WEIGHTS, or the demo")
+EMBEDDINGS = option("--embeddings", metavar="FILE", help="text states in place of a text encoder")
 TRAINED = option("--weights", metavar="DIR", help="trained models; default: weights/mnist")
 DTYPE = option("--dtype", type=dtype, help="fp32, fp16 or bf16; default: fp32, on cuda as stored")
 DRAWING = [
@@ -73,6 +74,7 @@ DRAWING = [
     CHECKPOINT,
     DEVICE,
     DTYPE,
+    EMBEDDINGS,
     option("--out", default="out", metavar="DIR", help="where the files go; default: out"),
     option("--gif", action="store_true", help="write the denoising as a GIF too"),
     option("--scale", type=int, default=4, metavar="N", help="enlarge N times; default: 4"),
@@ -144,6 +146,24 @@ VERBS = {
         ],
         'hybrid "a skull" "a waterfall"',
     ),
+    "encode": Verb(
+        "write the text states of prompts to a file, for --embeddings",
+        "minidiff.commands:encode",
+        [
+            option("prompts", nargs="+", metavar="prompt", help="the empty one comes by itself"),
+            CHECKPOINT,
+            DEVICE,
+            DTYPE,
+            option("--out", default="embeddings.safetensors", metavar="FILE", help="where to"),
+        ],
+        'encode "a photo of a dog" "a rocket ship" --out mine.safetensors',
+    ),
+    "convert": Verb(
+        "turn the course's prompt_embeds_dict.pth into safetensors",
+        "minidiff.commands:convert",
+        [option("source", help="a .pth file"), option("target", help="a .safetensors file")],
+        "convert prompt_embeds_dict.pth embeddings.safetensors",
+    ),
     "part-a": Verb(
         "draw all figures of Part A",
         "minidiff.figures.part_a:main",
@@ -154,6 +174,7 @@ VERBS = {
             option("--image", metavar="FILE", help="a picture of yours, for two more sections"),
             option("--mask", metavar="FILE", help="white where your picture shall be redrawn"),
             option("--prompt", help="what to turn your picture into"),
+            option("--compare", action="store_true", help="with --only: before and after an edit"),
             option("--out", default="out/part-a", metavar="DIR", help="default: out/part-a"),
         ],
         'part-a --image me.jpg --prompt "a rocket"',
@@ -225,6 +246,29 @@ VERBS = {
         ],
         "data mnist emoji --yes",
     ),
+    "weights pull": Verb(
+        "fetch an official model: only what is needed, resumed when it breaks off",
+        "minidiff.weights.pull:pull",
+        [
+            option("model", help="IF-I-M, IF-I-L, IF-I-XL, or a repository's full name"),
+            option("--text-encoder", action="store_true", help="T5 too (11.5 GB)"),
+            option("--to", metavar="DIR", help="default: weights/NAME"),
+            option("--revision", help="default: the newest"),
+        ],
+        "weights pull IF-I-L",
+    ),
+    "weights check": Verb(
+        "say what is in a folder, what is missing, and what to run next",
+        "minidiff.weights.check:check",
+        [option("folder")],
+        "weights check weights/IF-I-L-v1.0",
+    ),
+    "weights seal": Verb(
+        "write a folder's manifest: the size and SHA-256 of every file",
+        "minidiff.weights.manifest:seal",
+        [option("folder")],
+        "weights seal weights/emoji-64",
+    ),
     "bench": Verb(
         "time the training of Part B on a GPU",
         "minidiff.mnist.bench:main",
@@ -232,3 +276,5 @@ VERBS = {
         "bench",
     ),
 }
+
+GROUPS = {"weights": "fetch official models, check what is in a folder"}

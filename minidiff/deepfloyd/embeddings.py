@@ -1,0 +1,113 @@
+"""Text states made beforehand, so that no text encoder is needed: the course's own way.
+
+Two kinds of file hold prompt -> (77, d) states:
+
+    .safetensors    what `python -m minidiff encode` writes: the prompts are the keys
+    .pth, .pt       the course's prompt_embeds_dict.pth: a pickled dict of (1, 77, 4096) tensors,
+                    opened so that nothing in it can run
+"""
+
+import difflib
+import pickle
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import save
+from torch import Tensor
+
+from minidiff.deepfloyd.checkpoint import open_weights
+from minidiff.errors import UserError
+from minidiff.files import save_atomically
+
+LENGTH = 77
+Embeddings = dict[str, Tensor]  # prompt -> (77, d)
+
+
+@dataclass
+class PrecomputedText:
+    """Stands in for deepfloyd/text.py's TextEncoder: prompts -> (B, 77, d), from a file."""
+
+    path: Path
+    embeddings: Embeddings
+    device: torch.device
+    dtype: torch.dtype
+
+    def free(self) -> None:
+        """There is no encoder to let go."""
+
+    def check(self, prompts: list[str]) -> None:
+        """UserError for a prompt that the file does not have, naming those that are like it."""
+        for prompt in prompts:
+            if prompt not in self.embeddings:
+                known = list(self.embeddings)
+                near = difflib.get_close_matches(prompt, known, n=3, cutoff=0.3) or known[:8]
+                raise UserError(
+                    f"{self.path} has no embedding of {prompt!r}; like it are"
+                    f" {', '.join(map(repr, near))} ({len(known)} prompts in all)"
+                )
+
+    def __call__(self, prompts: list[str]) -> Tensor:
+        if not prompts:
+            raise UserError("give at least one prompt")
+        self.check(prompts)
+        states = torch.stack([self.embeddings[prompt] for prompt in prompts])
+        return states.to(self.device, self.dtype)
+
+
+def read_embeddings(path: str | Path) -> Embeddings:
+    """The prompts and states of a file of either kind, checked. UserError for anything else."""
+    path = Path(path)
+    found = read_pickle(path) if path.suffix in (".pth", ".pt") else read_safetensors(path)
+    if not found:
+        raise UserError(f"{path} holds no embeddings")
+    embeddings = {prompt: check_states(path, prompt, x) for prompt, x in found.items()}
+    widths = {x.shape[1] for x in embeddings.values()}
+    if len(widths) > 1:
+        raise UserError(f"{path} mixes embeddings of widths {sorted(widths)}: of different models")
+    return embeddings
+
+
+def read_safetensors(path: Path) -> dict[str, Tensor]:
+    with open_weights(path) as file:
+        # the copies do not lean on the file, which may be replaced meanwhile
+        return {key: file.get_tensor(key).clone() for key in file.keys()}
+
+
+def read_pickle(path: Path) -> dict[str, Tensor]:
+    try:
+        found = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror or error})") from error
+    except pickle.UnpicklingError as error:
+        raise UserError(
+            f"{path} holds more than tensors and was not opened: such a file can run code; get it"
+            " from the course again"
+        ) from error
+    except Exception as error:  # a damaged archive can fail in any way it likes
+        raise UserError(f"{path} is not a whole .pth file ({type(error).__name__})") from error
+    if not isinstance(found, dict):
+        raise UserError(f"{path} holds a {type(found).__name__}, not a dict of prompt -> tensor")
+    return found
+
+
+def check_states(path: Path, prompt: object, states: object) -> Tensor:
+    """(1, 77, d) or (77, d) numbers of one prompt, as (77, d)."""
+    if not isinstance(prompt, str) or not isinstance(states, Tensor):
+        raise UserError(f"{path} holds {prompt!r}, which is not a prompt with its tensor")
+    shape = tuple(states.shape)
+    if states.ndim == 3 and shape[0] == 1:
+        states = states[0]
+    if states.ndim != 2 or states.shape[0] != LENGTH or not states.is_floating_point():
+        raise UserError(
+            f"{path}: {prompt!r} has {states.dtype} of shape {shape}, not (1, {LENGTH}, width)"
+        )
+    if not bool(states.isfinite().all()):
+        raise UserError(f"{path}: {prompt!r} has NaN or infinite values: make it again")
+    return states.clone()
+
+
+def save_embeddings(embeddings: Embeddings, path: str | Path) -> Path:
+    """Write a .safetensors file whose keys are the prompts."""
+    content = save({prompt: states.cpu().contiguous() for prompt, states in embeddings.items()})
+    return save_atomically(path, lambda file: file.write(content))

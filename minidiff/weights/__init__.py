@@ -1,0 +1,1 @@
+"""Official weights: what is in a folder (check), and fetching them (pull)."""

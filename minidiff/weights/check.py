@@ -1,0 +1,218 @@
+"""Saying what is in a folder: which model, what is missing, whether it fits, what to run next."""
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+from minidiff.deepfloyd.checkpoint import (
+    STORED_DTYPES,
+    build,
+    check_headers,
+    find_weights,
+    open_weights,
+    read_json,
+)
+from minidiff.deepfloyd.scheduler import SchedulerConfig
+from minidiff.deepfloyd.t5 import T5Config, T5Encoder
+from minidiff.deepfloyd.text import ALIASES
+from minidiff.deepfloyd.tokenizer import Tokenizer
+from minidiff.deepfloyd.unet import UNet
+from minidiff.deepfloyd.unet_config import UNetConfig
+from minidiff.errors import UserError
+from minidiff.model import pick_device
+from minidiff.weights.known import REPOSITORIES, is_stage_2, name_of
+from minidiff.weights.manifest import differences, read_manifest
+
+# Beside the weights: activations of a few pictures, and what torch itself takes.
+SPARE_BYTES = 1 << 30
+
+
+@dataclass
+class Part:
+    """What was found of unet, text_encoder, tokenizer or scheduler."""
+
+    name: str
+    says: str = ""
+    fault: str = ""
+    params: int = 0
+    files: list[Path] = field(default_factory=list)
+
+
+def check(folder: str | Path) -> None:
+    """Print what a folder holds. UserError, after that, if minidiff cannot draw with it."""
+    folder = Path(folder)
+    refuse_other_kinds(folder)
+    config = read_json(folder / "unet" / "config.json")
+    print(f"{folder}: {name_of(config)}")
+    examine = {
+        "unet": lambda part: check_unet(part, folder, config),
+        "scheduler": lambda part: check_scheduler(part, folder),
+        "tokenizer": lambda part: check_tokenizer(part, folder),
+        "text_encoder": lambda part: check_text_encoder(part, folder),
+    }
+    parts = [examined(Part(name), look) for name, look in examine.items()]
+    for part in parts:
+        print(f"  {part.name:<14}{part.says or 'cannot be used: ' + part.fault}")
+    print_unfinished(folder)
+    print_manifest(folder, parts)
+    print_fit(parts)
+    print_next(folder, {part.name: part for part in parts})
+
+
+def examined(part: Part, look) -> Part:
+    try:
+        part.says = look(part)
+    except UserError as error:
+        part.fault = str(error)
+    return part
+
+
+# --- what kind of folder ----------------------------------------------------------------------
+
+
+def refuse_other_kinds(folder: Path) -> None:
+    """UserError for a folder that is no official one, with what it seems to be instead."""
+    if not folder.is_dir():
+        pulls = f"`python -m minidiff weights pull {folder.name.removesuffix('-v1.0')}` fetches it"
+        known = folder.name in {repo.split("/")[1] for repo in REPOSITORIES.values()}
+        raise UserError(f"there is no folder {folder}" + f"; {pulls}" * known)
+    if (folder / "unet").is_dir():
+        return
+    if (folder.parent / "unet").is_dir():
+        raise UserError(f"{folder} is one part of a checkpoint: check {folder.parent} instead")
+    inner = [*folder.glob("*/unet/config.json"), *folder.glob("snapshots/*/unet/config.json")]
+    if inner:
+        other = sorted(inner)[0].parents[1]
+        raise UserError(f"{folder} is no checkpoint, but it holds one: check {other}")
+    names = {path.name for path in folder.iterdir()}
+    if "config.yml" in names or "pytorch_model.bin" in names:
+        raise UserError(
+            f"{folder} holds the original release's format (config.yml, pytorch_model.bin), which"
+            " is not read here; the same repository has the folders unet, scheduler, tokenizer and"
+            " text_encoder: fetch those, or use `python -m minidiff weights pull`"
+        )
+    if folder.name.endswith(".part"):
+        raise UserError(f"{folder} is a pull that is not done: run the same pull again")
+    raise UserError(
+        f"{folder} is no checkpoint: it has no folder unet, but "
+        + (", ".join(sorted(names)[:8]) or "is empty")
+    )
+
+
+# --- its parts --------------------------------------------------------------------------------
+
+
+def check_unet(part: Part, folder: Path, config: dict) -> str:
+    part.files = find_weights(folder / "unet", "diffusion_pytorch_model", fp16_first=True)
+    said = describe(part)
+    if is_stage_2(config):
+        reads_itself = any("down_blocks.3.attentions.0.to_k.weight" in keys(p) for p in part.files)
+        kind = "with" if reads_itself else "without"
+        raise UserError(
+            f"{said}; {kind} self-attention: stage II, the upscaler, which minidiff does not draw"
+        )
+    check_headers(build(lambda: UNet(UNetConfig.from_dict(config))), part.files)
+    return said
+
+
+def check_text_encoder(part: Part, folder: Path) -> str:
+    if not (folder / "text_encoder").exists():
+        raise UserError("not there")
+    config = T5Config.from_dict(read_json(folder / "text_encoder" / "config.json"))
+    part.files = find_weights(folder / "text_encoder", "model", fp16_first=True)
+    check_headers(build(lambda: T5Encoder(config)), part.files, ALIASES)
+    return describe(part)
+
+
+def check_tokenizer(part: Part, folder: Path) -> str:
+    return f"{len(Tokenizer.from_folder(folder))} ids"
+
+
+def check_scheduler(part: Part, folder: Path) -> str:
+    config = SchedulerConfig.from_dict(read_json(folder / "scheduler" / "scheduler_config.json"))
+    return f"as expected; x0 is thresholded at {config.sample_max_value}"
+
+
+def describe(part: Part) -> str:
+    """Parameters, dtypes and bytes of a part's files, as their headers tell."""
+    counts: dict[str, int] = {}
+    for path in part.files:
+        with open_weights(path) as file:
+            for key in file.keys():
+                header = file.get_slice(key)
+                size = torch.Size(header.get_shape()).numel()
+                counts[header.get_dtype()] = counts.get(header.get_dtype(), 0) + size
+    part.params = sum(counts.values())
+    kinds = " and ".join(str(STORED_DTYPES.get(k, k)).replace("torch.", "") for k in counts)
+    size = sum(path.stat().st_size for path in part.files) / 1e9
+    files = "1 file" if len(part.files) == 1 else f"{len(part.files)} files"
+    return f"{part.params:,} parameters, {kinds}, {size:.2f} GB in {files}"
+
+
+def keys(path: Path) -> set[str]:
+    with open_weights(path) as file:
+        return set(file.keys())
+
+
+# --- the rest of the report -------------------------------------------------------------------
+
+
+def print_unfinished(folder: Path) -> None:
+    begun = [path for path in folder.rglob("*") if path.suffix in (".incomplete", ".part")]
+    if begun:
+        names = ", ".join(path.name for path in begun)
+        print(f"  unfinished    {names}: a download was broken off; run it again")
+
+
+def print_manifest(folder: Path, parts: list[Part]) -> None:
+    manifest = read_manifest(folder)
+    if manifest is None:
+        print("  manifest      none: hashes cannot be compared; `weights seal` writes one")
+        return
+    changed = differences(folder, manifest)
+    origin = f" of {manifest['repo']} at {manifest['revision'][:12]}" if "repo" in manifest else ""
+    if not changed:
+        print(f"  manifest      all {len(manifest['files'])} files{origin} have their SHA-256")
+        return
+    print(f"  manifest      {'; '.join(changed)}")
+    parts[0].fault = parts[0].fault or f"not as its manifest says: {'; '.join(changed)}"
+
+
+def print_fit(parts: list[Part]) -> None:
+    """The text encoder goes before the UNet comes, so the larger of the two must fit."""
+    device = pick_device()
+    width = 4 if device.type != "cuda" else 2
+    need = max((part.params * width for part in parts), default=0) + SPARE_BYTES
+    have = free_memory(device)
+    verdict = "fits" if need <= have else "does NOT fit"
+    print(
+        f"  memory        {need / 1e9:.1f} GB in {'float32' if width == 4 else 'float16'}"
+        f" {verdict} into the {have / 1e9:.1f} GB that are free on {device.type}"
+    )
+
+
+def free_memory(device: torch.device) -> int:
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        return next(int(line.split()[1]) << 10 for line in lines if "MemAvailable" in line)
+    except (OSError, StopIteration):
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def print_next(folder: Path, parts: dict[str, Part]) -> None:
+    needed = [part for part in parts.values() if part.fault and part.name != "text_encoder"]
+    if needed:
+        names = ", ".join(part.name for part in needed)
+        raise UserError(f"{folder} cannot be used as it is ({names}); see the lines above")
+    if parts["text_encoder"].fault:
+        print(f"next: give prompts as embeddings:  --weights {folder} --embeddings FILE")
+        raise UserError(
+            f"{folder} has no text encoder that can be used: pull it with --text-encoder, or give"
+            " precomputed embeddings"
+        )
+    print(f"next: make part-a WEIGHTS={folder}")
+    print(f'      python -m minidiff sample "a photo of a dog" --weights {folder}')

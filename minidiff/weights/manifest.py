@@ -1,0 +1,72 @@
+"""manifest.json: the size and SHA-256 of every file of a checkpoint, and where it came from.
+
+A pull writes it last, so a folder that has one was complete. `weights check` compares all files
+with it; opening a checkpoint compares the small ones, which takes no time.
+"""
+
+import json
+from pathlib import Path
+
+from minidiff.deepfloyd.checkpoint import read_json
+from minidiff.errors import UserError
+from minidiff.fetch import sha256_of
+from minidiff.files import save_atomically
+
+NAME = "manifest.json"
+
+
+def seal(folder: str | Path) -> Path:
+    """Write the manifest of a folder as it is now."""
+    folder = Path(folder)
+    if not (folder / "unet").is_dir():
+        raise UserError(f"{folder} is no checkpoint: it has no folder unet")
+    paths = sorted(p for p in folder.rglob("*") if p.is_file() and p.name != NAME)
+    return write_manifest(folder, {p.relative_to(folder).as_posix(): sha256_of(p) for p in paths})
+
+
+def write_manifest(folder: Path, sha256: dict[str, str], origin: dict | None = None) -> Path:
+    """sha256: of every file, by its name in the folder. origin: the repository and revision."""
+    files = {
+        name: {"size": (folder / name).stat().st_size, "sha256": digest}
+        for name, digest in sha256.items()
+    }
+    content = json.dumps({**(origin or {}), "files": files}, indent=2) + "\n"
+    return save_atomically(folder / NAME, lambda file: file.write(content.encode()))
+
+
+def read_manifest(folder: Path) -> dict | None:
+    """The manifest, or None where there is none. UserError for one that is damaged."""
+    if not (folder / NAME).exists():
+        return None
+    manifest = read_json(folder / NAME)
+    files = manifest.get("files")
+    if not isinstance(files, dict) or not all(is_entry(entry) for entry in files.values()):
+        raise UserError(f"{folder / NAME} is damaged: `weights seal {folder}` writes it anew")
+    return manifest
+
+
+def is_entry(entry) -> bool:
+    return (
+        isinstance(entry, dict)
+        and type(entry.get("size")) is int
+        and isinstance(entry.get("sha256"), str)
+    )
+
+
+def differences(folder: Path, manifest: dict, largest: int | None = None) -> list[str]:
+    """What is not as the manifest says, one phrase a file.
+
+    largest  files above this number of bytes are compared by size alone
+    """
+    found = []
+    for name, entry in manifest["files"].items():
+        path = folder / name
+        if not path.is_file():
+            found.append(f"{name} is missing")
+        elif path.stat().st_size != entry["size"]:
+            found.append(f"{name} has {path.stat().st_size} bytes, not {entry['size']}")
+        elif largest is not None and entry["size"] > largest:
+            continue
+        elif sha256_of(path) != entry["sha256"]:
+            found.append(f"{name} has changed (SHA-256)")
+    return found
