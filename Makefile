@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .PHONY: help setup part-a part-b test test-slow test-gpu lint \
-        train-mnist eval-mnist train-emoji eval-demo data bench clean
+        train-mnist eval-mnist train-emoji eval-demo data weights bench clean
 
 ifdef PY
   needs :=
@@ -28,7 +28,7 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s%s\n", $$1, $$2 }' Makefile
 	@echo
 	@echo '  part-a takes ONLY= one of 0 1.1 1.2 1.3 1.4 1.5 1.6 1.7 1.7.1 1.7.2 1.7.3 1.8 1.9,'
-	@echo '               WEIGHTS=DIR, and IMAGE=me.jpg MASK=mask.png PROMPT="a rocket"'
+	@echo '               WEIGHTS=DIR, EMBEDDINGS=FILE, and IMAGE=me.jpg MASK=mask.png PROMPT="a rocket"'
 	@echo '  PY=python3   use this interpreter and set nothing up'
 	@echo '  everything else: python -m minidiff --help'
 
@@ -36,7 +36,7 @@ setup: $(call needs,dev) ## .venv with everything that figures and tests need
 
 part-a: $(call needs,dev) ## all figures of Part A, into out/part-a
 	$(minidiff) part-a $(call opt,WEIGHTS,weights) $(call opt,ONLY,only) $(call opt,IMAGE,image) \
-	  $(call opt,MASK,mask) $(call opt,PROMPT,prompt) $(call opt,OUT,out)
+	  $(call opt,MASK,mask) $(call opt,PROMPT,prompt) $(call flag,COMPARE,compare) $(call opt,OUT,out)
 
 part-b: $(call needs,dev) ## all figures of Part B, into out/part-b
 	$(minidiff) part-b $(call opt,WEIGHTS,weights) $(call opt,OUT,out)
@@ -56,6 +56,9 @@ lint: $(call needs,dev) ## style
 
 data: $(call needs,train) ## fetch training data: SETS="mnist fashion emoji" (default: mnist), YES=1
 	$(minidiff) data $(if $(call given,SETS),$$SETS) $(call flag,YES,yes)
+
+weights: $(call needs,dev) ## fetch an official model: MODEL=IF-I-L TEXT_ENCODER=1 TO=DIR
+	$(minidiff) weights pull "$(MODEL)" $(call flag,TEXT_ENCODER,text-encoder) $(call opt,TO,to)
 
 train-mnist: $(call needs,dev) ## train Part B's models: MODELS= SEEDS= EPOCHS= DATA=fashion MODE= OUT=
 	$(minidiff) train-mnist $(call opt,MODELS,models) $(call opt,SEEDS,seeds) \

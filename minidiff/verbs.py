@@ -170,6 +170,7 @@ VERBS = {
         [
             CHECKPOINT,
             DEVICE,
+            EMBEDDINGS,
             option("--only", metavar="ID", help="one section: 0, 1.1, ..., 1.7.1, ..., 1.9"),
             option("--image", metavar="FILE", help="a picture of yours, for two more sections"),
             option("--mask", metavar="FILE", help="white where your picture shall be redrawn"),
