@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 from tiny_checkpoint import write_tiny_checkpoint
 
+from minidiff import equations
 from minidiff.errors import UserError
 from minidiff.figures import part_a
 from minidiff.figures.grids import read_png_text
@@ -92,3 +93,15 @@ def test_the_whole_report(tiny, tmp_path, capsys):
     capsys.readouterr()
     part_a.main(out=tmp_path, weights=tiny, device="cpu")
     assert "drawn" not in capsys.readouterr().out
+
+
+def test_compare_shows_what_an_edit_of_the_equations_changes(tiny, tmp_path, monkeypatch):
+    options = {"out": tmp_path, "weights": tiny, "device": "cpu", "compare": True}
+    assert "no pixel differs" in part_a.main(**options, only="1.1").read_text()
+    # What a student's slip looks like: the abar that belongs under a root is not.
+    for module in (equations, part_a):
+        monkeypatch.setattr(module, "forward_process", lambda x0, abar, eps: abar * x0 + eps)
+    page = part_a.main(**options, only="1.1").read_text()
+    assert "pixels differ by" in page
+    with pytest.raises(UserError, match="ONLY=1.4"):
+        part_a.main(**options)

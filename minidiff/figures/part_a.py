@@ -14,10 +14,12 @@ from torchvision.transforms.functional import gaussian_blur
 
 from minidiff.equations import forward_process, x0_from_eps
 from minidiff.errors import UserError
+from minidiff.figures.compare import compare as compare_topics
 from minidiff.figures.grids import draw_grid, enlarge, picture, save_gif
 from minidiff.figures.page import Figure, Section, Table
-from minidiff.figures.report import Topic, draw_report, fingerprint
+from minidiff.figures.report import Topic, choose, draw_report, fingerprint
 from minidiff.figures.studio import SCALE, SEED, Prompts, Studio
+from minidiff.grade.solutions import load_equations
 from minidiff.guidance import Anagram, Hybrid, Plain
 from minidiff.model import Model, load
 from minidiff.paths import DEMO
@@ -422,6 +424,8 @@ def main(
     mask: str | Path | None = None,
     prompt: str | None = None,
     device: str | None = None,
+    compare: bool = False,
+    embeddings: str | Path | None = None,
 ) -> Path:
     """Draw Part A and return its index.html.
 
@@ -429,14 +433,18 @@ def main(
     only     the id of one section
     image    a picture of yours for two more sections; with a mask of the same size it is inpainted
     prompt   what to turn it into
+    compare  draw the section `only` twice: with the equations as shipped, and as they are now
+    embeddings  text states in place of a text encoder, see minidiff.load
     """
-    image, mask = (Path(p) if p else None for p in (image, mask))
+    image, mask, embeddings = (Path(p) if p else None for p in (image, mask, embeddings))
     check_own_picture(image, mask, prompt)
-    model = load(weights, device)
+    model = load(weights, device, embeddings=embeddings)
     demo = model.folder.resolve() == DEMO.resolve()
     studio = Studio(model, Path(out), DEMO_PROMPTS if demo else OFFICIAL_PROMPTS)
+    if compare:
+        return compare_section(studio, only)
     chosen = [*topics(studio), *own_topics(studio, image, mask, prompt)]
-    files = [*INPUTS.iterdir(), *weight_files(model), *(p for p in (image, mask) if p)]
+    files = [*INPUTS.iterdir(), *weight_files(model), *(p for p in (image, mask, embeddings) if p)]
     mapping = Table(("in the report", "here", "shown"), MAPPING)
     return draw_report(
         Path(out),
@@ -450,6 +458,17 @@ def main(
         only=only,
         tables=[Section("Where each item of the report is", "", tables=[mapping])],
     )
+
+
+def compare_section(studio: Studio, only: str | None) -> Path:
+    if only is None:
+        raise UserError("COMPARE=1 draws one section twice: say which, for example ONLY=1.4")
+    folder = studio.folder / f"compare-{only}"
+    both = [
+        choose(topics(Studio(studio.model, folder / side, studio.prompts)), only)[0]
+        for side in ("shipped", "edited")
+    ]
+    return compare_topics(folder, *both, load_equations())
 
 
 def check_own_picture(image: Path | None, mask: Path | None, prompt: str | None) -> None:
