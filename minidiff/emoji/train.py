@@ -25,7 +25,7 @@ from minidiff.deepfloyd.t5 import T5Config, T5Encoder
 from minidiff.deepfloyd.tokenizer import Tokenizer
 from minidiff.deepfloyd.unet import UNet, UNetConfig
 from minidiff.emoji.captions import caption_table, trainable
-from minidiff.emoji.data import PACKED, load_emoji
+from minidiff.emoji.data import PACKED, composite, load_emoji
 from minidiff.emoji.export import WEIGHTS, export, load_exported
 from minidiff.emoji.muon import Muon
 from minidiff.emoji.prompts import read_prompts
@@ -77,13 +77,11 @@ class EmojiBatches:
         """x0 (B, 3, 64, 64) in [-1, 1], ids (B, 77) and mask (B, 77)."""
         i = torch.multinomial(self.weights, batch, replacement=True, generator=self.generator)
         j = self.randint(self.ids.shape[1], batch)
-        rgba = self.images[i].permute(0, 3, 1, 2).float() / 255
-        background = self.colours[i, j].float()[:, :, None, None] / 255
-        rgb = rgba[:, 3:] * rgba[:, :3] + (1 - rgba[:, 3:]) * background
+        x0 = composite(self.images[i], self.colours[i, j])
         dropped = torch.rand(batch, device=self.device, generator=self.generator) < drop_prompt
         ids = torch.where(dropped[:, None], self.empty[0], self.ids[i, j].long())
         mask = torch.where(dropped[:, None], self.empty[1].bool(), self.masks[i, j])
-        return rgb * 2 - 1, ids, mask
+        return x0, ids, mask
 
     def randint(self, high: int, n: int, low: int = 0) -> Tensor:
         return torch.randint(low, high, (n,), device=self.device, generator=self.generator)
