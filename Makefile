@@ -3,6 +3,7 @@
 
 .DEFAULT_GOAL := help
 .PHONY: help setup part-a part-b test test-slow test-gpu lint \
+        lessons lessons-sync grade \
         train-mnist eval-mnist train-emoji eval-demo data weights bench clean
 
 ifdef PY
@@ -36,7 +37,7 @@ setup: $(call needs,dev) ## .venv with everything that figures and tests need
 
 part-a: $(call needs,dev) ## all figures of Part A, into out/part-a
 	$(minidiff) part-a $(call opt,WEIGHTS,weights) $(call opt,ONLY,only) $(call opt,IMAGE,image) \
-	  $(call opt,MASK,mask) $(call opt,PROMPT,prompt) $(call flag,COMPARE,compare) $(call opt,OUT,out)
+	  $(call opt,MASK,mask) $(call opt,PROMPT,prompt) $(call flag,COMPARE,compare) $(call opt,OUT,out) $(call flag,COMPARE,compare)
 
 part-b: $(call needs,dev) ## all figures of Part B, into out/part-b
 	$(minidiff) part-b $(call opt,WEIGHTS,weights) $(call opt,OUT,out)
@@ -49,6 +50,15 @@ test-slow: $(call needs,dev) ## the tests that take longer than ten seconds
 
 test-gpu: $(call needs,dev) ## the tests that need a CUDA device
 	$(PY) -m pytest -m gpu
+
+lessons: $(call needs,dev) ## run every lesson, or NN=05
+	$(minidiff) lessons $(if $(call given,NN),$$NN)
+
+lessons-sync: $(call needs,dev) ## rewrite the code that lessons and exercises copy from the package
+	$(minidiff) lessons-sync $(if $(call given,NN),$$NN)
+
+grade: $(call needs,dev) ## check the exercises: EX=posterior_mean SOURCE=minidiff JSON=1
+	@$(minidiff) grade $(call opt,EX,ex) $(call opt,SOURCE,source) $(call flag,JSON,json)
 
 lint: $(call needs,dev) ## style
 	$(PY) -m ruff check .

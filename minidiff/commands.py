@@ -71,3 +71,10 @@ def convert(source: str, target: str) -> Path:
 def check_ending(path: str) -> None:
     if Path(path).suffix != ".safetensors":
         raise UserError(f"{path} must end in .safetensors")
+
+
+def lessons_sync(numbers: list[str]) -> list[Path]:
+    from minidiff.grade import solutions
+    from minidiff.lessons import sources
+
+    return [*(sources.sync(numbers) or []), *solutions.sync()]

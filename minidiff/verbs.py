@@ -3,14 +3,23 @@
 Nothing here imports torch: `python -m minidiff --help` is instant.
 """
 
-import re
 from dataclasses import dataclass
-from importlib import import_module
 
-from minidiff.errors import UserError
-
-MAX_SEEDS = 10_000
-Option = tuple[tuple[str, ...], dict]  # the arguments of argparse's add_argument
+from minidiff.options import (
+    CHECKPOINT,
+    DATA_SETS,
+    DEVICE,
+    DRAWING,
+    DTYPE,
+    EMBEDDINGS,
+    IMAGE,
+    NUMBERS,
+    TRAINED,
+    Option,
+    option,
+    seeds,
+    words,
+)
 
 
 @dataclass(frozen=True)
@@ -22,68 +31,6 @@ class Verb:
     options: list[Option]
     example: str
 
-
-def option(*names: str, **settings) -> Option:
-    return names, settings
-
-
-# --- values -----------------------------------------------------------------------------------
-
-
-def seeds(text: str) -> list[int]:
-    """ "180" or "0-7" or "1,5,9-12" as a list without repeats."""
-    found: dict[int, None] = {}
-    for part in text.split(","):
-        match = re.fullmatch(r"\s*(\d{1,19})(?:-(\d{1,19}))?\s*", part)
-        first, last = (int(n) for n in (match[1], match[2] or match[1])) if match else (1, 0)
-        if not first <= last < 2**63:
-            raise UserError(f"seeds are whole numbers like 180, 0-7 or 1,5,9-12, not {text!r}")
-        if last - first >= MAX_SEEDS:
-            raise UserError(f"{text!r} is more than {MAX_SEEDS} seeds")
-        found |= dict.fromkeys(range(first, last + 1))
-    return list(found)
-
-
-def words(text: str) -> list[str]:
-    """ "time,class" as a list."""
-    return [word.strip() for word in text.split(",")]
-
-
-DTYPES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
-
-
-def dtype(text: str):
-    if text not in DTYPES:
-        raise UserError(f"dtype is one of {', '.join(DTYPES)}, not {text!r}")
-    return getattr(import_module("torch"), DTYPES[text])
-
-
-# --- options that many verbs share -------------------------------------------------------------
-
-DEVICE = option("--device", help="cuda, mps or cpu; default: the first of these that is there")
-DATA_SETS = "mnist, fashion or emoji; default: mnist"
-CHECKPOINT = option("--weights", metavar="DIR", help="default: MINIDIFF_WEIGHTS, or the demo")
-EMBEDDINGS = option("--embeddings", metavar="FILE", help="text states in place of a text encoder")
-TRAINED = option("--weights", metavar="DIR", help="trained models; default: weights/mnist")
-DTYPE = option("--dtype", type=dtype, help="fp32, fp16 or bf16; default: fp32, on cuda as stored")
-DRAWING = [
-    option("--seeds", "--seed", type=seeds, default="180", help="default: 180; or 0-7, 1,5,9-12"),
-    option("--steps", default="50", help="default: 50; or a list (fast27), or course (990..0)"),
-    option("--guidance", type=float, default=7.0, metavar="W", help="default: 7; 1 is none"),
-    option("--negative", default="", metavar="PROMPT", help="what to steer away from"),
-    CHECKPOINT,
-    DEVICE,
-    DTYPE,
-    EMBEDDINGS,
-    option("--out", default="out", metavar="DIR", help="where the files go; default: out"),
-    option("--gif", action="store_true", help="write the denoising as a GIF too"),
-    option("--scale", type=int, default=4, metavar="N", help="enlarge N times; default: 4"),
-    option("--batch", type=int, default=16, metavar="N", help="pictures at a time; default: 16"),
-]
-IMAGE = option("image", help="a picture of any kind; its middle square is used")
-
-
-# --- the table ---------------------------------------------------------------------------------
 
 VERBS = {
     "sample": Verb(
@@ -246,6 +193,31 @@ VERBS = {
             option("--yes", action="store_true", help="do not ask"),
         ],
         "data mnist emoji --yes",
+    ),
+    "lessons": Verb(
+        "run the lessons' code, check their text and pictures",
+        "minidiff.lessons.run:main",
+        [
+            NUMBERS,
+            option("--check", action="store_true", help="look at everything, run nothing"),
+        ],
+        "lessons 05",
+    ),
+    "lessons-sync": Verb(
+        "rewrite the code that lessons show, and the exercises, from the package",
+        "minidiff.commands:lessons_sync",
+        [NUMBERS],
+        "lessons-sync",
+    ),
+    "grade": Verb(
+        "check the exercises",
+        "minidiff.grade.runner:main",
+        [
+            option("--ex", metavar="NAME", help="one exercise or several, by comma; default: all"),
+            option("--source", metavar="WHERE", help="exercises, solutions, minidiff or a folder"),
+            option("--json", action="store_true", help="the result as one JSON object"),
+        ],
+        "grade --ex posterior_mean",
     ),
     "weights pull": Verb(
         "fetch an official model: only what is needed, resumed when it breaks off",

@@ -13,8 +13,9 @@ from tiny_checkpoint import write_tiny_checkpoint
 from minidiff.cli import main
 from minidiff.errors import UserError
 from minidiff.figures.grids import read_png_text
+from minidiff.options import seeds
 from minidiff.paths import ROOT
-from minidiff.verbs import VERBS, seeds
+from minidiff.verbs import VERBS
 
 
 @pytest.fixture(scope="module")
@@ -223,7 +224,7 @@ def test_help_needs_no_torch():
     assert python("-c", code).stdout.strip() == "False"
     done = python("-m", "minidiff", "--help")
     assert done.returncode == 0
-    assert all(verb in done.stdout for verb in VERBS)
+    assert all(verb.split()[0] in done.stdout for verb in VERBS)
 
 
 def test_every_verb_has_help_and_a_function():
@@ -233,9 +234,9 @@ def test_every_verb_has_help_and_a_function():
         if not any(p.kind is p.VAR_KEYWORD for p in takes):
             given = {names[0].lstrip("-").replace("-", "_") for names, _ in verb.options}
             assert given <= {p.name for p in takes}
-        assert verb.example.split()[0] == name
+        assert verb.example.startswith(name)
         with pytest.raises(SystemExit) as caught:
-            main([name, "--help"])
+            main([*name.split(), "--help"])
         assert caught.value.code == 0
 
 

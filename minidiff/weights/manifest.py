@@ -13,14 +13,15 @@ from minidiff.fetch import sha256_of
 from minidiff.files import save_atomically
 
 NAME = "manifest.json"
+PARTS = ("scheduler", "text_encoder", "tokenizer", "unet")
 
 
 def seal(folder: str | Path) -> Path:
-    """Write the manifest of a folder as it is now."""
+    """Write the manifest of a checkpoint as it is now; notes and the like do not count."""
     folder = Path(folder)
     if not (folder / "unet").is_dir():
         raise UserError(f"{folder} is no checkpoint: it has no folder unet")
-    paths = sorted(p for p in folder.rglob("*") if p.is_file() and p.name != NAME)
+    paths = sorted(p for part in PARTS for p in (folder / part).rglob("*") if p.is_file())
     return write_manifest(folder, {p.relative_to(folder).as_posix(): sha256_of(p) for p in paths})
 
 

@@ -1,0 +1,157 @@
+"""`weights check`: every kind of folder a student may point at, recognised and named."""
+
+import json
+import shutil
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from tiny_checkpoint import UNET, write_json, write_tiny_checkpoint
+
+import minidiff
+from minidiff.cli import main
+from minidiff.errors import UserError
+from minidiff.paths import DEMO
+from minidiff.weights.known import name_of, repository
+
+UNET_FILE = "unet/diffusion_pytorch_model.fp16.safetensors"
+
+
+@pytest.fixture
+def tiny(tmp_path):
+    return write_tiny_checkpoint(tmp_path / "tiny")
+
+
+@pytest.fixture
+def check(capsys):
+    def check(folder):
+        status = main(["weights", "check", str(folder)])
+        said = capsys.readouterr()
+        return status, said.out + said.err
+
+    return check
+
+
+def test_a_whole_checkpoint(check, tiny):
+    status, text = check(tiny)
+    assert status == 0
+    for words in ("63,414 parameters, float16", "2148 ids", "fits", f"make part-a WEIGHTS={tiny}"):
+        assert words in text
+
+
+def test_the_demo(check):
+    assert check(DEMO)[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("widths", "name"),
+    [
+        ([192, 384, 576, 768], "IF-I-M, stage I"),
+        ([320, 640, 960, 1280], "IF-I-L, stage I"),
+        ([704, 1408, 2112, 2816], "IF-I-XL, stage I"),
+        ([8, 16], "a stage I model of widths [8, 16], none of the official ones"),
+        (None, "a stage I model of widths None, none of the official ones"),
+    ],
+)
+def test_models_by_name(widths, name):
+    assert name_of({"block_out_channels": widths}) == name
+
+
+def test_names_of_repositories():
+    for name in ("IF-I-L", "if-i-l", "IF-I-L-v1.0"):
+        assert repository(name) == "DeepFloyd/IF-I-L-v1.0"
+    assert repository("somebody/model") == "somebody/model"
+
+
+@pytest.mark.parametrize("reads_itself", [True, False])
+def test_stage_2_is_recognised_and_not_drawn(check, tiny, reads_itself):
+    widths = [128, 256, 512, 768, 768]
+    changes = {"in_channels": 6, "class_embed_type": "timestep", "block_out_channels": widths}
+    write_json(tiny / "unet/config.json", UNET | changes)
+    if reads_itself:
+        key = "down_blocks.3.attentions.0.to_k.weight"
+        save_file(load_file(tiny / UNET_FILE) | {key: torch.zeros(2)}, tiny / UNET_FILE)
+    status, text = check(tiny)
+    assert status == 2
+    assert "IF-II-M, stage II" in text
+    assert f"{'with' if reads_itself else 'without'} self-attention" in text
+    assert "does not draw" in text
+
+
+def test_what_is_missing_or_broken(check, tiny):
+    shutil.rmtree(tiny / "text_encoder")
+    status, text = check(tiny)
+    assert status == 2
+    assert "--embeddings FILE" in text
+    (tiny / "scheduler/scheduler_config.json").unlink()
+    (tiny / UNET_FILE).write_text("version https://git-lfs.github.com/spec/v1")
+    status, text = check(tiny)
+    assert status == 2
+    assert "git-lfs pointer" in text
+    assert "(unet, scheduler)" in text
+
+
+def test_an_unfinished_download(check, tiny):
+    (tiny / "unet/diffusion_pytorch_model.fp16.safetensors.incomplete").write_bytes(b"")
+    assert "was broken off" in check(tiny)[1]
+
+
+def test_folders_of_another_kind(check, tiny, tmp_path):
+    original = tmp_path / "original"
+    original.mkdir()
+    (original / "config.yml").write_text("")
+    (original / "pytorch_model.bin").write_text("")
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    part = tmp_path / "IF-I-L-v1.0.part"
+    part.mkdir()
+    for folder, says in [
+        (original, "the original release's format"),
+        (empty, "is empty"),
+        (part, "a pull that is not done"),
+        (tiny / "unet", f"check {tiny} instead"),
+        (tiny.parent, f"check {tiny}"),
+        (tmp_path / "IF-I-L-v1.0", "weights pull IF-I-L` fetches it"),
+        (tmp_path / "nowhere", "there is no folder"),
+    ]:
+        status, text = check(folder)
+        assert status == 2
+        assert says in text
+
+
+# --- manifests --------------------------------------------------------------------------------
+
+
+def test_a_manifest_finds_a_flipped_bit(check, tiny):
+    assert main(["weights", "seal", str(tiny)]) == 0
+    assert "have their SHA-256" in check(tiny)[1]
+    minidiff.load(tiny, "cpu")
+    path = tiny / UNET_FILE
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    status, text = check(tiny)
+    assert status == 2
+    assert f"{UNET_FILE} has changed" in text
+    with pytest.raises(UserError, match="is not as its manifest.json says"):
+        minidiff.load(tiny, "cpu")
+
+
+def test_a_manifest_finds_missing_and_longer_files(tiny):
+    main(["weights", "seal", str(tiny)])
+    (tiny / "tokenizer/tokenizer_config.json").unlink()
+    with open(tiny / "tokenizer/spiece.model", "ab") as file:
+        file.write(b"x")
+    with pytest.raises(UserError, match=r"spiece.model has .*; tokenizer/tokenizer_config.json is missing"):
+        minidiff.load(tiny, "cpu")
+
+
+@pytest.mark.parametrize("content", [{}, {"files": 3}, {"files": {"a": {}}}, {"files": {"a": 1}}])
+def test_a_damaged_manifest(check, tiny, content):
+    (tiny / "manifest.json").write_text(json.dumps(content))
+    assert "manifest.json is damaged" in check(tiny)[1]
+
+
+def test_only_checkpoints_are_sealed(tmp_path):
+    assert main(["weights", "seal", str(tmp_path)]) == 2
+    assert list(tmp_path.iterdir()) == []
