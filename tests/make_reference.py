@@ -31,10 +31,10 @@ from transformers import T5Config, T5EncoderModel, T5Tokenizer
 from tests.by_rule import fill, step_inputs, t5_inputs, unet_inputs
 from tests.configs import T5S, UNETS
 from tests.layers import recorded, relative_error, sampled
+from tests.reference_files import DEMO, demo_weights
 from tests.strings import CAPTIONS, TOKENIZER
 
 HERE = Path(__file__).parent / "reference"
-DEMO = Path(__file__).parents[1] / "weights" / "emoji-64"
 SCHEDULER = {
     "beta_schedule": "squaredcos_cap_v2",
     "variance_type": "learned_range",
@@ -117,7 +117,7 @@ def one_step(scheduler: DDPMScheduler, t: Tensor) -> Tensor:
 @torch.no_grad()
 def pictures() -> tuple[Tensors, dict]:
     """The official pipeline on the demo checkpoint, fp32: (2, 3, 64, 64) in [-1, 1], unclipped."""
-    pipeline = IFPipeline.from_pretrained(DEMO, torch_dtype=torch.float32)
+    pipeline = IFPipeline.from_pretrained(DEMO, dtype=torch.float32)
     pipeline.set_progress_bar_config(disable=True)
     states, empty = pipeline.encode_prompt(DEMO_PROMPTS, clean_caption=True)
     generators = [torch.Generator().manual_seed(seed) for seed in DEMO_SEEDS]
@@ -129,7 +129,8 @@ def pictures() -> tuple[Tensors, dict]:
         output_type="pt",
     ).images
     tensors = {"states": states, "empty": empty[:1], "pictures": made}
-    return tensors, {"prompts": json.dumps(DEMO_PROMPTS), "seeds": json.dumps(DEMO_SEEDS)}
+    told = {"prompts": DEMO_PROMPTS, "seeds": DEMO_SEEDS, "weights": demo_weights()}
+    return tensors, {key: json.dumps(value) for key, value in told.items()}
 
 
 def texts() -> dict:

@@ -1,6 +1,7 @@
 """Reading tests/reference/ and tests/keys/."""
 
 import gzip
+import hashlib
 import json
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from safetensors import safe_open
 from torch import Tensor
 
 HERE = Path(__file__).parent
+DEMO = HERE.parent / "weights" / "emoji-64"
 
 
 def read_reference(file: str) -> tuple[dict[str, Tensor], dict]:
@@ -32,3 +34,9 @@ def read_keys(model: str) -> dict[str, tuple[int, ...]]:
     """Official state-dict keys and shapes: "if-i-m", "if-i-l", "if-i-xl", "t5-xxl-encoder"."""
     packed = (HERE / "keys" / f"{model}.json.gz").read_bytes()
     return {key: tuple(shape) for key, shape in json.loads(gzip.decompress(packed)).items()}
+
+
+def demo_weights() -> dict[str, str]:
+    """SHA-256 of the demo's weight files: what demo.safetensors was made with."""
+    files = sorted(DEMO.glob("*/*.safetensors"))
+    return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}

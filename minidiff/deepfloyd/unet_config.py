@@ -40,6 +40,7 @@ FIXED = {
     "upcast_attention": False,
 }
 IGNORED = {
+    "addition_time_embed_dim",
     "attention_type",
     "class_embeddings_concat",
     "dropout",

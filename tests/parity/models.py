@@ -1,0 +1,150 @@
+"""UNet and T5 on small random shapes, IF-I-M at full size, and the key lists of all sizes."""
+
+import tempfile
+from collections.abc import Iterator
+
+import torch
+from diffusers import UNet2DConditionModel
+from torch import Tensor, nn
+from transformers import T5Config as ReferenceT5Config
+from transformers import T5EncoderModel
+
+from minidiff.deepfloyd.t5 import T5Config, T5Encoder
+from minidiff.deepfloyd.unet import UNet
+from minidiff.deepfloyd.unet_config import UNetConfig
+from tests.by_rule import fill, t5_inputs, unet_inputs
+from tests.configs import OFFICIAL_UNETS, T5_XXL, T5S, UNETS
+from tests.layers import first_difference, recorded
+from tests.parity.table import Check
+from tests.reference_files import read_keys
+
+TIED = "encoder.embed_tokens.weight"  # transformers' second name of shared.weight
+SMALL_HALF = ["one level", "attention at every level", "widths that shrink"]
+
+
+def checks() -> Iterator[Check]:
+    yield key_lists()
+    yield unets("UNet, small shapes, fp32", 8, UNETS, torch.float32, relative=1e-5)
+    yield unets("UNet, small shapes, bf16", 3, SMALL_HALF, torch.bfloat16, relative=3e-2)
+    yield unets("UNet, small shapes, fp16", 3, SMALL_HALF, torch.float16, relative=4e-3)
+    yield t5s("T5, small shapes, fp32", torch.float32, relative=1e-5)
+    yield t5s("T5, small shapes, bf16", torch.bfloat16, relative=3e-2)
+    yield t5s("T5, small shapes, fp16 with wo in fp32", torch.float16, relative=4e-3)
+    yield full_size()
+
+
+def key_lists() -> Check:
+    """Keys and shapes of ours, of the reference library's and of the committed lists are the same."""
+    check = Check("keys and shapes, IF-I-M, L, XL and T5-XXL", stated=8)
+    with torch.device("meta"):
+        for name, (config, _, _) in OFFICIAL_UNETS.items():
+            official = read_keys(name.lower())
+            ours = UNet(UNetConfig.from_dict(config))
+            check.equal(shapes(ours), official, f"{name} of minidiff")
+            check.equal(shapes(UNet2DConditionModel(**config)), official, f"{name} of diffusers")
+        official = read_keys("t5-xxl-encoder")
+        reference = T5EncoderModel(ReferenceT5Config(**T5_XXL))
+        check.equal(shapes(reference), official, "T5-XXL of transformers")
+        official.pop(TIED)
+        check.equal(shapes(T5Encoder(T5Config.from_dict(T5_XXL))), official, "T5-XXL of minidiff")
+    return check
+
+
+def shapes(model: nn.Module) -> dict[str, tuple[int, ...]]:
+    return {key: tuple(value.shape) for key, value in model.state_dict().items()}
+
+
+# --- UNet -------------------------------------------------------------------------------------
+
+
+@torch.no_grad()
+def unets(what: str, stated: int, names, dtype: torch.dtype, relative: float) -> Check:
+    """Random weights, four pictures with four timesteps; the config as diffusers itself writes it."""
+    check = Check(what, stated, relative=relative)
+    for name in names:
+        reference = fill(UNet2DConditionModel(**UNETS[name]))
+        ours = twin_unet(reference)
+        inputs = unet_inputs(UNETS[name], batch=4)
+        inputs = {k: v.to(dtype) if v.is_floating_point() else v for k, v in inputs.items()}
+        ours, reference = ours.to(dtype), cast(reference, dtype)
+        answers = run_unets(ours, reference, inputs)
+        if not check.compare(*answers):
+            check.note = f"{name}: {unet_difference(ours, reference, inputs)}"
+    return check
+
+
+@torch.no_grad()
+def full_size() -> Check:
+    """IF-I-M with random weights; the two models share them, so that memory holds one copy."""
+    config, parameters, _ = OFFICIAL_UNETS["IF-I-M"]
+    check = Check(f"UNet, IF-I-M at full size ({parameters:,}), fp32", stated=1, relative=1e-5)
+    with torch.device("meta"):
+        reference = UNet2DConditionModel(**config)
+    reference = fill(reference.to_empty(device="cpu"))
+    if sum(p.numel() for p in reference.parameters()) != parameters:
+        check.unequal.append("the number of parameters")
+    ours = twin_unet(reference)
+    inputs = unet_inputs(config, batch=1, size=(64, 64))
+    if not check.compare(*run_unets(ours, reference, inputs)):
+        check.note = unet_difference(ours, reference, inputs)
+    return check
+
+
+def twin_unet(reference: UNet2DConditionModel) -> UNet:
+    """Ours, with the reference's own parameters (not copies of them) and its written config."""
+    with torch.device("meta"):
+        ours = UNet(UNetConfig.from_dict(dict(reference.config)))
+    ours.load_state_dict(reference.state_dict(), strict=True, assign=True)
+    return ours.eval()
+
+
+def run_unets(ours: UNet, reference: UNet2DConditionModel, inputs: dict) -> tuple[Tensor, Tensor]:
+    x, t, text = inputs["x"], inputs["t"], inputs["text"]
+    return ours(x, t, text), reference(x, t, encoder_hidden_states=text).sample
+
+
+def unet_difference(ours: UNet, reference: UNet2DConditionModel, inputs: dict) -> str:
+    with recorded(ours) as a, recorded(reference) as b:
+        run_unets(ours, reference, inputs)
+    return str(first_difference(a, b) or "every layer agrees")
+
+
+# --- T5 ---------------------------------------------------------------------------------------
+
+
+@torch.no_grad()
+def t5s(what: str, dtype: torch.dtype, relative: float) -> Check:
+    """Prompts of 1 to 77 tokens with their masks, weights as from_pretrained loads that dtype."""
+    check = Check(what, stated=5, relative=relative)
+    for name, config in T5S.items():
+        reference = reloaded(fill(T5EncoderModel(ReferenceT5Config(**config))), dtype)
+        ours = twin_t5(reference)
+        inputs = t5_inputs(config)
+        with recorded(ours) as a, recorded(reference) as b:
+            mine = ours(inputs["ids"], inputs["mask"])
+            theirs = reference(inputs["ids"], attention_mask=inputs["mask"])[0]
+        if not check.compare(mine, theirs):
+            check.note = f"{name}: {first_difference(a, b) or 'every layer agrees'}"
+    return check
+
+
+def twin_t5(reference: T5EncoderModel) -> T5Encoder:
+    config = reference.config.to_dict()
+    with torch.device("meta"):
+        ours = T5Encoder(T5Config.from_dict({k: v for k, v in config.items() if k in T5_XXL}))
+    weights = {key: value for key, value in reference.state_dict().items() if key != TIED}
+    ours.load_state_dict(weights, strict=True, assign=True)
+    return ours.eval()
+
+
+def reloaded(model: T5EncoderModel, dtype: torch.dtype) -> T5EncoderModel:
+    """Through a file: only from_pretrained keeps wo in fp32 when the rest is fp16."""
+    with tempfile.TemporaryDirectory() as folder:
+        model.save_pretrained(folder)
+        return T5EncoderModel.from_pretrained(folder, dtype=dtype).eval()
+
+
+def cast(model: UNet2DConditionModel, dtype: torch.dtype) -> UNet2DConditionModel:
+    for parameter in model.parameters():
+        parameter.data = parameter.data.to(dtype)
+    return model
