@@ -2,7 +2,7 @@
 # Without PY, a target first sets up .venv (once); with PY=python3 it uses that interpreter as it is.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup part-a part-b test test-slow test-gpu lint \
+.PHONY: help setup part-a part-b test test-slow test-gpu parity refresh lint \
         lessons lessons-sync grade \
         train-mnist eval-mnist train-emoji eval-demo data weights bench clean
 
@@ -59,6 +59,17 @@ lessons-sync: $(call needs,dev) ## rewrite the code that lessons and exercises c
 
 grade: $(call needs,dev) ## check the exercises: EX=posterior_mean SOURCE=minidiff JSON=1
 	@$(minidiff) grade $(call opt,EX,ex) $(call opt,SOURCE,source) $(call flag,JSON,json)
+
+parity: $(call needs,parity) ## compare with diffusers and transformers: WEIGHTS=DIR for official ones
+	$(if $(call given,WEIGHTS),MINIDIFF_WEIGHTS="$$WEIGHTS") $(PY) -m tests.parity
+
+refresh: $(call needs,parity) ## after new demo weights: whatever is made from them
+	cd weights && sha256sum $$(cut -c67- SHA256SUMS) > SHA256SUMS.part && mv SHA256SUMS.part SHA256SUMS
+	$(minidiff) weights seal weights/emoji-64
+	$(PY) -m tests.make_reference
+	$(PY) -m minidiff.figures.banner
+	$(minidiff) lessons
+	$(minidiff) part-a
 
 lint: $(call needs,dev) ## style
 	$(PY) -m ruff check .
