@@ -64,7 +64,6 @@ parity: $(call needs,parity) ## compare with diffusers and transformers: WEIGHTS
 	$(if $(call given,WEIGHTS),MINIDIFF_WEIGHTS="$$WEIGHTS") $(PY) -m tests.parity
 
 refresh: $(call needs,parity) ## after new demo weights: whatever is made from them
-	cd weights && sha256sum $$(cut -c67- SHA256SUMS) > SHA256SUMS.part && mv SHA256SUMS.part SHA256SUMS
 	$(minidiff) weights seal weights/emoji-64
 	$(PY) -m tests.make_reference
 	$(PY) -m minidiff.figures.banner
