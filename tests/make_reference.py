@@ -54,9 +54,7 @@ WALKS = {
     "ends above 0": [900, 600, 300],
     "every one of the last": list(range(12, -1, -1)),
 }
-DEMO_PROMPTS = ["a high quality photo", "a red apple"]
-DEMO_SEEDS = [180, 3]
-DEMO_STEPS = 20
+DEMO_PROMPTS, DEMO_SEEDS, DEMO_STEPS = ["a red apple"], [180], 10
 
 Tensors = dict[str, Tensor]
 
@@ -116,7 +114,7 @@ def one_step(scheduler: DDPMScheduler, t: Tensor) -> Tensor:
 
 @torch.no_grad()
 def pictures() -> tuple[Tensors, dict]:
-    """The official pipeline on the demo checkpoint, fp32: (2, 3, 64, 64) in [-1, 1], unclipped."""
+    """The official pipeline on the demo checkpoint, fp32: (1, 3, 64, 64) in [-1, 1], unclipped."""
     pipeline = IFPipeline.from_pretrained(DEMO, dtype=torch.float32)
     pipeline.set_progress_bar_config(disable=True)
     states, empty = pipeline.encode_prompt(DEMO_PROMPTS, clean_caption=True)
@@ -129,7 +127,8 @@ def pictures() -> tuple[Tensors, dict]:
         output_type="pt",
     ).images
     tensors = {"states": states, "empty": empty[:1], "pictures": made}
-    told = {"prompts": DEMO_PROMPTS, "seeds": DEMO_SEEDS, "weights": demo_weights()}
+    told = {"prompts": DEMO_PROMPTS, "seeds": DEMO_SEEDS, "steps": DEMO_STEPS}
+    told["weights"] = demo_weights()
     return tensors, {key: json.dumps(value) for key, value in told.items()}
 
 

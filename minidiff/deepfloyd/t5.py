@@ -20,7 +20,12 @@ from torch import Tensor, nn
 from minidiff.deepfloyd.config import read_fields
 from minidiff.errors import UserError
 
-FIXED = {"feed_forward_proj": "gated-gelu", "is_encoder_decoder": False, "model_type": "t5"}
+FIXED = {
+    "feed_forward_proj": "gated-gelu",
+    "is_decoder": False,
+    "is_encoder_decoder": False,
+    "model_type": "t5",
+}
 IGNORED = {
     "architectures",
     "bos_token_id",
@@ -36,6 +41,7 @@ IGNORED = {
     "num_decoder_layers",
     "output_past",
     "pad_token_id",
+    "scale_decoder_outputs",
     "tie_word_embeddings",
     "torch_dtype",
     "transformers_version",

@@ -74,7 +74,7 @@ def checkpoint(folder: Path, name: str, device: torch.device) -> Iterator[Check]
     unet.note = "" if unet.passed else str(first_difference(layers, unet_layers))
     yield unet
 
-    picture = Check(f"{name}: pictures, {STEPS} steps, CFG 7", len(SEEDS), largest=PIXEL)
+    picture = Check(f"{name}: pictures, {STEPS} steps, CFG 7, 2/255", len(SEEDS), largest=PIXEL)
     for one, theirs in zip(our_pictures(model, our_states), made):
         picture.compare(one.clamp(-1, 1), theirs.clamp(-1, 1))
     yield picture

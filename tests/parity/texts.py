@@ -78,8 +78,7 @@ def plain_sentencepiece() -> Check:
     check = Check("tokenizer against sentencepiece itself, usual text", stated=150)
     ours = Tokenizer.from_folder(DEMO)
     theirs = sentencepiece.SentencePieceProcessor(str(DEMO / "tokenizer" / "spiece.model"))
-    usual = [text for text in PROMPTS + SCRIPTS + EMOJI + drawn_captions(76, seed=4)]
-    for text in usual:
+    for text in PROMPTS + SCRIPTS + EMOJI + drawn_captions(76, seed=4):
         check.equal([i for _, i in ours.tokens(text)], theirs.encode(text), ascii(text))
     return check
 
