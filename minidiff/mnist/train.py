@@ -28,7 +28,7 @@ from minidiff.errors import UserError
 from minidiff.files import save_atomically
 from minidiff.mnist import samples
 from minidiff.mnist.checkpoint import RECIPES, Recipe, save_model
-from minidiff.mnist.data import ROOT, Digits, load_digits, to_unit
+from minidiff.mnist.data import Digits, load_digits, to_unit
 from minidiff.mnist.ddpm import (
     Example,
     class_ddpm_example,
@@ -38,6 +38,7 @@ from minidiff.mnist.ddpm import (
     squared_error,
     to_device,
 )
+from minidiff.paths import ROOT
 
 RUNS = ROOT / "runs" / "mnist"
 MODES = ("fast", "plain", "deterministic")
