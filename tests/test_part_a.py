@@ -98,9 +98,13 @@ def test_the_whole_report(tiny, tmp_path, capsys):
 def test_compare_shows_what_an_edit_of_the_equations_changes(tiny, tmp_path, monkeypatch):
     options = {"out": tmp_path, "weights": tiny, "device": "cpu", "compare": True}
     assert "no pixel differs" in part_a.main(**options, only="1.1").read_text()
+
     # What a student's slip looks like: the abar that belongs under a root is not.
+    def slip(x0, abar, eps):
+        return abar * x0 + eps
+
     for module in (equations, part_a):
-        monkeypatch.setattr(module, "forward_process", lambda x0, abar, eps: abar * x0 + eps)
+        monkeypatch.setattr(module, "forward_process", slip)
     page = part_a.main(**options, only="1.1").read_text()
     assert "pixels differ by" in page
     with pytest.raises(UserError, match="ONLY=1.4"):

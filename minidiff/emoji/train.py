@@ -290,7 +290,6 @@ def train(
         raise UserError("say how long to train: STEPS=20000 or SECONDS=600, one of the two")
     recipe = {**json.loads(RECIPE.read_text()), **(changes or {})}
     rank, world, device = start_distributed()
-    torch.set_float32_matmul_precision("high")
     torch.backends.cudnn.benchmark = True
     run_folder = Path(run_folder)
     run_folder.mkdir(parents=True, exist_ok=True)
