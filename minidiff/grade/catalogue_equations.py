@@ -282,11 +282,11 @@ EQUATIONS = [
         picture="Noise that is never removed.",
     ),
     cfg(
-        name="cfg-base-not-kept",
-        new="return (1 - scale) * eps_cond + scale * eps_uncond",
-        caught_by="scale 0 ignores the prompt",
-        hint="A mixture of both with the shares exchanged: at 0 it should be the empty prompt's.",
-        picture="The prompt is avoided.",
+        name="cfg-nothing-subtracted",
+        new="return eps_uncond + scale * eps_cond",
+        caught_by="scale 1 is the prompt's estimate",
+        hint="The prompt's whole estimate is added. Where both agree, nothing should be added.",
+        picture="The noise estimate is many times too large: the picture burns out at once.",
     ),
     # A.0
     threshold(

@@ -264,6 +264,7 @@ def variance_probe(code):
         outputs[f"log-variance {abar} to {prev}"] = log_variance
         outputs[f"noised {abar} to {prev}"] = code.add_noise(x, log_variance, eps)
         outputs[f"smallest {abar} to {prev}"] = code.posterior_variance(at(abar), at(prev))
+    outputs["onto x0"] = code.learned_range_log_variance(v.clamp(-1, 1) / 2, at(0.7), at(1.0))
     return outputs
 
 
@@ -371,4 +372,4 @@ def threshold_probe(code):
     return {
         f"ratio {r}, at most {m}": code.dynamic_threshold(2 * x, r, m)
         for r, m in ((0.5, 5.0), (0.9, 5.0), (0.95, 1.5), (0.995, 1.0))
-    }
+    } | {"tame": code.dynamic_threshold(x / 4)}

@@ -23,7 +23,9 @@ def main() -> None:
         for check in exercise.checks.values():
             check(code)
         for name, tensor in exercise.outputs(code).items():
-            tensors[f"{exercise.name}/{name}"] = tensor.detach().double().contiguous()
+            tensors[f"{exercise.name}/{name}"] = (
+                tensor.detach().double().clone(memory_format=torch.contiguous_format)
+            )
     data = save(tensors)
     save_atomically(REFERENCES, lambda file: file.write(data))
     print(f"wrote {REFERENCES.name}: {len(tensors)} outputs, {len(data) / 1024:.0f} KiB")

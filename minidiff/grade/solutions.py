@@ -194,9 +194,17 @@ def add_import(node: ast.stmt, used: set, own: set, whole: set, named: dict) -> 
 
 
 def names_in(source: str) -> set[str]:
-    """Every name a text uses, those inside quoted annotations too."""
-    tree = ast.parse(source)
-    return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    """Every name a text uses that it does not get as an argument."""
+    return free_names(ast.parse(source))
+
+
+def free_names(node: ast.AST) -> set[str]:
+    found = {node.id} if isinstance(node, ast.Name) else set()
+    for child in ast.iter_child_nodes(node):
+        found |= free_names(child)
+    if isinstance(node, (ast.FunctionDef, ast.Lambda)):
+        found -= {argument.arg for argument in [*node.args.args, *node.args.kwonlyargs]}
+    return found
 
 
 def names_defined(node: ast.stmt) -> list[str]:

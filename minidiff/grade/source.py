@@ -22,6 +22,7 @@ from minidiff.grade.expect import Wrong
 from minidiff.paths import ROOT
 
 LESSONS = ROOT / "lessons"
+GRADER = ("minidiff.grade", "minidiff.errors")
 
 
 class Code:
@@ -82,9 +83,9 @@ def execute(text: str, name: str, file: str) -> ModuleType:
 
 
 def from_package(exercise: Exercise, root: Path) -> Code:
-    """The parts of an exercise from root/minidiff, imported anew."""
+    """The parts of an exercise from root/minidiff, imported anew; the grader itself stays."""
     for name in list(sys.modules):
-        if name == "minidiff" or name.startswith("minidiff."):
+        if name.split(".")[0] == "minidiff" and not name.startswith(GRADER):
             del sys.modules[name]
     sys.path.insert(0, str(root))
     sys.dont_write_bytecode = True  # an edit within the same second must not meet an old .pyc

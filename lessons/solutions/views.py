@@ -1,0 +1,131 @@
+# Written by `make lessons-sync`, do not edit: sha256 ed464749c2a731ce
+"""Solution of `views`, course 1.8: from minidiff/views.py."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torchvision.transforms import InterpolationMode
+from torchvision.transforms.functional import rotate
+
+from minidiff.views import View
+
+
+class FlipUpDown(View):
+    """Upside down as in a lake: the course's flip, dim -2."""
+
+    name = "flip"
+
+    def view(self, x):
+        return x.flip(-2)
+
+    inverse = view
+
+    def frame(self, x, s):
+        """The picture turns about its horizontal axis: squeezed flat at s = 0.5."""
+        height = max(2, round(abs(math.cos(math.pi * s)) * x.shape[-2]))
+        side = x if s < 0.5 else self.view(x)
+        squeezed = F.interpolate(side, size=(height, x.shape[-1]), mode="area")
+        spare = x.shape[-2] - height
+        return F.pad(squeezed, (0, 0, spare // 2, spare - spare // 2), value=1.0)
+
+
+@dataclass(frozen=True)
+class Rotate(View):
+    """A quarter, half or three-quarter turn, counter-clockwise. 180 is the page turned round."""
+
+    degrees: int = 180
+
+    @property
+    def name(self):
+        return f"rotate{self.degrees}"
+
+    def view(self, x):
+        return x.rot90(self.degrees // 90, dims=(-2, -1))
+
+    def inverse(self, x):
+        return x.rot90(-(self.degrees // 90), dims=(-2, -1))
+
+    def frame(self, x, s):
+        return rotate(x, self.degrees * s, interpolation=InterpolationMode.BILINEAR, fill=1.0)
+
+
+class Negate(View):
+    """A photographic negative. Noise is symmetric about 0, so the negated noise is as white."""
+
+    name = "negate"
+
+    def view(self, x):
+        return -x
+
+    inverse = view
+
+    def inverse_variance(self, v):
+        return v
+
+
+@dataclass(frozen=True)
+class Permute(View):
+    """The picture cut into square pieces, shuffled by a seed. size 1 shuffles single pixels."""
+
+    size: int = 16
+    seed: int = 0
+
+    @property
+    def name(self):
+        return f"permute{self.size}"
+
+    def order(self, x: Tensor) -> Tensor:
+        pieces = (x.shape[-2] // self.size) * (x.shape[-1] // self.size)
+        return torch.randperm(pieces, generator=torch.Generator().manual_seed(self.seed))
+
+    def shuffle(self, x: Tensor, order: Tensor) -> Tensor:
+        return self.from_cells(self.to_cells(x)[:, order.to(x.device)], x.shape)
+
+    def to_cells(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, pieces, C, size, size)"""
+        b, c, h, w = x.shape
+        n = self.size
+        cells = x.reshape(b, c, h // n, n, w // n, n).permute(0, 2, 4, 1, 3, 5)
+        return cells.reshape(b, (h // n) * (w // n), c, n, n)
+
+    def from_cells(self, cells: Tensor, shape) -> Tensor:
+        b, c, h, w = shape
+        n = self.size
+        cells = cells.reshape(b, h // n, w // n, c, n, n).permute(0, 3, 1, 4, 2, 5)
+        return cells.reshape(b, c, h, w)
+
+    def view(self, x):
+        return self.shuffle(x, self.order(x))
+
+    def inverse(self, x):
+        return self.shuffle(x, self.order(x).argsort())
+
+
+class InnerCircle(View):
+    """The disc inside the picture makes a quarter turn, the rest stands still.
+
+    A quarter turn moves whole pixels, so nothing is interpolated.
+    """
+
+    name = "circle"
+
+    def view(self, x):
+        return self.turn(x, 1)
+
+    def inverse(self, x):
+        return self.turn(x, -1)
+
+    def turn(self, x: Tensor, quarters: int) -> Tensor:
+        return torch.where(self.disc(x), x.rot90(quarters, dims=(-2, -1)), x)
+
+    def disc(self, x: Tensor) -> Tensor:
+        side = x.shape[-1]
+        offset = torch.arange(side, device=x.device) - (side - 1) / 2
+        return offset[:, None] ** 2 + offset[None, :] ** 2 < (side / 2 * 0.75) ** 2
+
+    def frame(self, x, s):
+        turned = rotate(x, 90 * s, interpolation=InterpolationMode.BILINEAR)
+        return torch.where(self.disc(x), turned, x)

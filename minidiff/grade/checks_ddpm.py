@@ -1,0 +1,384 @@
+"""Part B's DDPM: the training loss, class dropout, sampling, guided sampling."""
+
+import math
+
+import torch
+from torch import nn
+
+from minidiff.grade.exercises import Exercise, Part
+from minidiff.grade.expect import Wrong, close, equal, true
+from minidiff.grade.inputs import RuledNoise, ruled_torch, values
+
+DDPM, EQUATIONS = "minidiff/mnist/ddpm.py", "minidiff/equations.py"
+STEPS = 300
+BETAS = torch.tensor([1e-4 + (0.02 - 1e-4) * i / 299 for i in range(STEPS)], dtype=torch.float64)
+ABARS = torch.cumprod(1 - BETAS, 0)
+TABLE = {"betas": BETAS, "alphas": 1 - BETAS, "alpha_bars": ABARS}
+SHAPE = (64, 1, 4, 4)
+
+
+class Recorder(nn.Module):
+    """Stands in for a UNet: remembers what it is asked and in which mode; answers 0."""
+
+    def __init__(self):
+        super().__init__()
+        self.one = nn.Parameter(torch.zeros(1, dtype=torch.float64))
+        self.calls: list[tuple] = []
+        self.modes: list[bool] = []
+
+    def forward(self, x, *rest):
+        self.calls.append((x, *rest))
+        self.modes.append(self.training)
+        return 0 * x + 0 * self.one
+
+
+def clean() -> torch.Tensor:
+    return values("clean", *SHAPE) / 4 + 0.5
+
+
+# --- B.2.2 --------------------------------------------------------------------------------------
+
+loss = Exercise(
+    "ddpm_loss",
+    "B.2.2",
+    "Algorithm B.1. ddpm_example noises x_0 (N, 1, H, W), each picture to a timestep of its own, "
+    "drawn from 0..T-1 with torch.randint, and gives ((x_t, t / T), eps): what the UNet is called "
+    "with, and what it should answer. squared_error is the mean over all pixels. ddpm_forward sets "
+    "the UNet to training and gives the loss. schedule is a dict with alpha_bars (T,).",
+    [
+        Part(DDPM, "ddpm_example"),
+        Part(DDPM, "squared_error"),
+        Part(DDPM, "ddpm_forward"),
+    ],
+)
+
+
+def example(code):
+    with ruled_torch():
+        (x_t, t), eps = code.ddpm_example(TABLE, clean())
+    return x_t, t, eps
+
+
+@loss.check("every picture has its own timestep, from 0 to T-1")
+def loss_timesteps(code):
+    (x_t, t), _ = code.ddpm_example(TABLE, torch.zeros(4096, 1, 1, 1, dtype=torch.float64))
+    equal(tuple(t.shape), (4096,), "the shape of t for 4096 pictures")
+    true(len(t.unique()) > 100, f"4096 pictures share {len(t.unique())} timesteps")
+    close(x_t.isfinite().double(), 1.0, "whether x_t is finite")
+
+
+@loss.check("the UNet is told t / T")
+def loss_normalised(code):
+    (_, t), _ = code.ddpm_example(TABLE, torch.zeros(4096, 1, 1, 1, dtype=torch.float64))
+    true(0 <= float(t.min()) and float(t.max()) <= 1, f"t reaches {float(t.max()):.4g}, beyond 1")
+    true(float(t.max()) > 0.9, f"t never exceeds {float(t.max()):.4g}, though 4096 were drawn")
+
+
+@loss.check("x_t is the picture noised to that timestep")
+def loss_noised(code):
+    x_t, t, eps = example(code)
+    abar = ABARS[(t * STEPS).round().long().clamp(0, STEPS - 1)][:, None, None, None]
+    close(x_t, abar.sqrt() * clean() + (1 - abar).sqrt() * eps, "x_t", 1e-5)
+
+
+@loss.check("the target is the noise")
+def loss_target(code):
+    _, eps = code.ddpm_example(TABLE, torch.zeros(4096, 1, 4, 4, dtype=torch.float64))
+    spread = float(eps.double().std())
+    true(0.97 < spread < 1.03, f"the target's standard deviation is {spread:.3g}; noise has 1")
+
+
+@loss.check("the loss is the mean square, in training mode")
+def loss_mean(code):
+    unet = Recorder()
+    with ruled_torch():
+        got = code.ddpm_forward(unet.eval(), TABLE, clean(), STEPS)
+    eps = example(code)[2]
+    close(got, float(eps.pow(2).mean()), "the loss of a UNet that answers 0", 1e-5)
+    equal(unet.modes, [True], "whether the UNet was in training mode")
+    close(code.squared_error(unet, ((clean(),), clean() + 2)), float((clean() + 2).pow(2).mean()),
+          "squared_error", 1e-5)  # fmt: skip
+
+
+@loss.probe
+def loss_probe(code):
+    x_t, t, eps = example(code)
+    unet = Recorder()
+    with ruled_torch():
+        value = code.ddpm_forward(unet, TABLE, clean(), STEPS)
+    return {"x_t": x_t[:8], "t": t, "eps": eps[:8], "loss": value, "mode": flags(unet.modes)}
+
+
+def flags(values_: list[bool]) -> torch.Tensor:
+    return torch.tensor(values_, dtype=torch.float64)
+
+
+# --- B.2.4 --------------------------------------------------------------------------------------
+
+dropout = Exercise(
+    "class_dropout",
+    "B.2.4",
+    "Algorithm B.3. class_ddpm_example adds to ddpm_example the digits c (N,) and a mask (N,): 0 "
+    "where the whole class is dropped, with chance p_uncond, 1 elsewhere. It gives ((x_t, c, "
+    "t / T, mask), eps).",
+    [Part(DDPM, "class_ddpm_example")],
+)
+
+
+def dropped(code, p: float, n: int = 20000) -> torch.Tensor:
+    x, c = torch.zeros(n, 1, 1, 1, dtype=torch.float64), torch.zeros(n, dtype=torch.int64)
+    (_, _, _, mask), _ = code.class_ddpm_example(TABLE, x, c, p)
+    if tuple(mask.shape) != (n,):
+        raise Wrong(f"the mask has shape {tuple(mask.shape)}; it should have ({n},)")
+    return mask.double()
+
+
+@dropout.check("one number per picture, 0 or 1")
+def dropout_whole(code):
+    mask = dropped(code, 0.1, 200)
+    equal(sorted({*mask.tolist(), 0.0, 1.0}), [0.0, 1.0], "the values of the mask")
+
+
+@dropout.check("a share of p_uncond is dropped")
+def dropout_share(code):
+    for p in (0.1, 0.3):
+        share = 1 - float(dropped(code, p).mean())
+        true(abs(share - p) < 0.02, f"with p_uncond = {p}, a share of {share:.3f} is dropped")
+
+
+@dropout.check("p_uncond 0 drops none, 1 drops all")
+def dropout_ends(code):
+    close(dropped(code, 0.0, 200), 1.0, "the mask for p_uncond = 0")
+    close(dropped(code, 1.0, 200), 0.0, "the mask for p_uncond = 1")
+
+
+@dropout.check("the digits themselves are handed on")
+def dropout_digits(code):
+    c = torch.arange(64) % 10
+    with ruled_torch():
+        (x_t, got, t, _), eps = code.class_ddpm_example(TABLE, clean(), c, 0.1)
+    equal(got.tolist(), c.tolist(), "the digits")
+    equal((tuple(x_t.shape), tuple(t.shape), tuple(eps.shape)), (SHAPE, (64,), SHAPE), "the shapes")
+
+
+@dropout.probe
+def dropout_probe(code):
+    c = torch.arange(64) % 10
+    with ruled_torch():
+        (x_t, got, t, mask), eps = code.class_ddpm_example(TABLE, clean(), c, 0.5)
+    shares = torch.tensor([[float(dropped(code, p, n).mean()) for p in (0.0, 1.0)] for n in (50,)])
+    half = (mask.double().mean() > 0.2) & (mask.double().mean() < 0.8)
+    return {"c": got, "t": t, "eps": eps[:4], "x_t": x_t[:4], "shares": shares,
+            "mask size": torch.tensor(mask.shape), "about half": half.double()}  # fmt: skip
+
+
+# --- B.2.3 --------------------------------------------------------------------------------------
+
+sampling = Exercise(
+    "ddpm_sampling",
+    "B.2.3",
+    "Algorithm B.2. ddpm_step goes from t to t - 1 with fresh noise z, scaled by sqrt(beta). "
+    "denoising_walk draws x_T with noise.draw(), yields it, and then the picture after each step, "
+    "t = T-1 .. 0; estimate(x_t, t / T as (N,)) is the noise in x_t. The last step ends where abar "
+    "is 1 and adds no noise. time_walk puts the UNet into eval mode and walks from the seeds.",
+    [
+        Part(EQUATIONS, "ddpm_step"),
+        Part(DDPM, "denoising_walk"),
+        Part(DDPM, "time_walk"),
+    ],
+)
+
+SPREAD = 0.2
+PAIR = (2, 1, 4, 4)
+
+
+def level(t: int) -> float:
+    return float(ABARS[t]) if t >= 0 else 1.0
+
+
+def gaussian_eps(x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+    """The exact noise estimate for pictures of independent pixels of variance SPREAD."""
+    abar = ABARS[(t * STEPS).round().long().clamp(0, STEPS - 1)].reshape(-1, 1, 1, 1)
+    return (1 - abar).sqrt() / (abar * SPREAD + 1 - abar) * x
+
+
+def due_walk() -> list[torch.Tensor]:
+    """The walk on the exact estimate, by plain arithmetic."""
+    x = values("noise 0", *PAIR)
+    frames = [x]
+    for draw, t in enumerate(reversed(range(STEPS)), start=1):
+        abar, prev = level(t), level(t - 1)
+        now, before = abar * SPREAD + 1 - abar, prev * SPREAD + 1 - prev
+        x = math.sqrt(abar / prev) * before / now * x
+        if t > 0:
+            x = x + math.sqrt(1 - abar / prev) * values(f"noise {draw}", *PAIR)
+        frames.append(x)
+    return frames
+
+
+def run_walk(code):
+    asked = []
+
+    def estimate(x, t):
+        asked.append(t)
+        return gaussian_eps(x, t)
+
+    noise = RuledNoise(2, PAIR[1:])
+    noise.device = "cpu"
+    return list(code.denoising_walk(estimate, TABLE, noise)), asked
+
+
+@sampling.check("one step: mean and noise")
+def sampling_step(code):
+    x, eps, z = (values(name, *PAIR) for name in ("x", "eps", "z"))
+    for t in (0, 1, 150, 299):
+        abar, prev = level(t), level(t - 1)
+        beta = 1 - abar / prev
+        x0 = (x - math.sqrt(1 - abar) * eps) / math.sqrt(abar)
+        due = math.sqrt(prev) * beta / (1 - abar) * x0 + math.sqrt(beta) * z
+        due = due + math.sqrt(1 - beta) * (1 - prev) / (1 - abar) * x
+        got = code.ddpm_step(x, eps, z, tensor(abar), tensor(prev))
+        close(got, due, f"from t = {t}, the next picture")
+
+
+def tensor(x: float) -> torch.Tensor:
+    return torch.tensor(x, dtype=torch.float64)
+
+
+@sampling.check("the UNet is asked at T-1, ..., 0, divided by T")
+def sampling_asked(code):
+    frames, asked = run_walk(code)
+    equal(len(frames), STEPS + 1, "the number of pictures yielded")
+    equal(tuple(asked[0].shape), (2,), "the shape of t for two pictures")
+    got = [round(float(t[0]) * STEPS) for t in asked]
+    equal(got, list(reversed(range(STEPS))), "the timesteps, times T,")
+
+
+@sampling.check("the walk starts from pure noise")
+def sampling_start(code):
+    close(run_walk(code)[0][0], values("noise 0", *PAIR), "the first picture")
+
+
+@sampling.check("Gaussian pictures: the walk is the exact one, up to its last step")
+def sampling_gaussian(code):
+    frames, _ = run_walk(code)
+    for i, due in enumerate(due_walk()[:-1]):
+        close(frames[i], due, f"after {i} steps, the picture")
+
+
+@sampling.check("the last step ends on the clean picture and adds no noise")
+def sampling_last(code):
+    frames, _ = run_walk(code)
+    close(frames[-1], due_walk()[-1], "the last picture")
+
+
+@sampling.check("the UNet samples in eval mode")
+def sampling_eval(code):
+    unet = Recorder().train()
+    list(code.time_walk(unet, short_table(), [1, 2]))
+    equal(set(unet.modes), {False}, "whether the UNet was in training mode")
+
+
+def short_table() -> dict:
+    return {name: table[:5].float() for name, table in TABLE.items()}
+
+
+@sampling.probe
+def sampling_probe(code):
+    x, eps, z = (values(name, *PAIR) for name in ("x", "eps", "z"))
+    steps = {
+        f"step {t}": code.ddpm_step(x, eps, z, tensor(level(t)), tensor(level(t - 1)))
+        for t in (0, 150, 299)
+    }
+    frames, asked = run_walk(code)
+    unet = Recorder().train()
+    list(code.time_walk(unet, short_table(), [1, 2]))
+    walk = {"frames": torch.stack([*frames[::50], frames[-2], frames[-1]])}
+    return steps | walk | {"asked": torch.stack(asked)[:, 0], "modes": flags(unet.modes)}
+
+
+# --- B.2.5 --------------------------------------------------------------------------------------
+
+guided = Exercise(
+    "guided_sampling",
+    "B.2.5",
+    "Algorithm B.4. class_walk samples a picture of digit c[i] per seed: in each step the UNet is "
+    "asked with the mask at 0 and at 1, in one call, and the two estimates are combined by "
+    "classifier-free guidance. guidance_scale is a number, or (N,). The UNet is in eval mode.",
+    [Part(DDPM, "class_walk")],
+)
+
+
+class Digits(Recorder):
+    """A UNet whose answer shows what it was told: 0.1 for every picture, plus (c + 1) if told."""
+
+    def forward(self, x, c, t, mask=None):
+        super().forward(x, c, t, mask)
+        told = torch.ones(len(x)) if mask is None else mask
+        told = told.to(x.dtype) * (c + 1).to(x.dtype)
+        return (0.1 + 0.01 * told)[:, None, None, None] * torch.ones_like(x)
+
+
+def guided_walk(code, scale) -> tuple[list[torch.Tensor], Digits]:
+    unet, c = Digits().train(), torch.tensor([2, 7])
+    with ruled_torch():
+        frames = list(code.class_walk(unet, short_table(), c, [5, 6], scale))
+    return frames, unet
+
+
+def due_guided(start: torch.Tensor, scales: list[float]) -> torch.Tensor:
+    """The first step without its noise."""
+    eps = torch.tensor([0.1 + 0.01 * s * (c + 1) for s, c in zip(scales, (2, 7))])
+    eps = eps[:, None, None, None].double()
+    abar, prev = level(4), level(3)
+    x0 = (start - math.sqrt(1 - abar) * eps) / math.sqrt(abar)
+    beta = 1 - abar / prev
+    mean = math.sqrt(prev) * beta * x0 + math.sqrt(1 - beta) * (1 - prev) * start
+    return mean / (1 - abar)
+
+
+@guided.check("both estimates of a step come from one call, with mask 0 and 1")
+def guided_calls(code):
+    _, unet = guided_walk(code, 5.0)
+    equal(len(unet.calls), 5, "the number of calls for 5 steps")
+    x, c, t, mask = unet.calls[0]
+    equal(len(x), 4, "the pictures in a call for 2 samples")
+    equal(sorted(mask.flatten().long().tolist()), [0, 0, 1, 1], "the masks of a call, sorted,")
+    equal(sorted(c.tolist()), [2, 2, 7, 7], "the digits of a call, sorted,")
+    close(t, 4 / 5, "the time of the first call", 1e-5)
+
+
+@guided.check("scale 0 forgets the digit, 1 is the digit's own, 5 goes beyond")
+def guided_scale(code):
+    base, _ = guided_walk(code, 0.0)
+    start = base[0].double()
+    for scale in (1.0, 5.0):
+        frames, _ = guided_walk(code, scale)
+        moved = frames[1].double() - base[1].double()
+        due = due_guided(start, [scale] * 2) - due_guided(start, [0.0] * 2)
+        close(moved, due, f"what scale {scale:.0f} changes in the first step", 1e-5)
+
+
+@guided.check("the scale may differ from picture to picture")
+def guided_rows(code):
+    frames, _ = guided_walk(code, torch.tensor([0.0, 5.0]))
+    zero, five = guided_walk(code, 0.0)[0], guided_walk(code, 5.0)[0]
+    close(frames[-1][0], zero[-1][0], "the picture with scale 0", 1e-5)
+    close(frames[-1][1], five[-1][1], "the picture with scale 5", 1e-5)
+
+
+@guided.check("the UNet samples in eval mode")
+def guided_eval(code):
+    _, unet = guided_walk(code, 5.0)
+    equal(set(unet.modes), {False}, "whether the UNet was in training mode")
+
+
+@guided.probe
+def guided_probe(code):
+    frames, unet = guided_walk(code, 5.0)
+    base, _ = guided_walk(code, 0.0)
+    _, _, t, mask = unet.calls[0]
+    order = mask.flatten().sort().values
+    rows, _ = guided_walk(code, torch.tensor([0.0, 5.0]))
+    moved = {"moved": frames[-1] - base[-1], "rows": rows[-1] - base[-1]}
+    return moved | {"t": t, "masks": order, "modes": flags(unet.modes)}

@@ -1,0 +1,188 @@
+"""Part B's UNets: the blocks, and how time and class enter."""
+
+import torch
+from torch import nn
+
+from minidiff.grade.exercises import Exercise, Part
+from minidiff.grade.expect import close, equal, true
+from minidiff.grade.inputs import fill, values
+
+FILE = "minidiff/mnist/unet.py"
+D = 4
+
+# --- blocks -------------------------------------------------------------------------------------
+
+blocks = Exercise(
+    "mnist_blocks",
+    "B.1.1",
+    "The course's blocks, given by their channels: Conv 3x3, DownConv 3x3 with stride 2, UpConv "
+    "4x4 with stride 2, Unflatten 7x7 with stride 7, each followed by BatchNorm and GELU; Flatten "
+    "averages 7x7 pixels, then GELU; FCBlock is linear, GELU, linear, with (N, out, 1, 1) as its "
+    "result; ConvBlock, DownBlock and UpBlock put two or three Convs in a row. Convolutions have a "
+    "bias.",
+    [
+        Part(FILE, "Conv", ("__init__",)),
+        Part(FILE, "DownConv", ("__init__",)),
+        Part(FILE, "UpConv", ("__init__",)),
+        Part(FILE, "Flatten", ("__init__",)),
+        Part(FILE, "Unflatten", ("__init__",)),
+        Part(FILE, "ConvBlock", ("__init__",)),
+        Part(FILE, "DownBlock", ("__init__",)),
+        Part(FILE, "UpBlock", ("__init__",)),
+        Part(FILE, "FCBlock", ("__init__",)),
+    ],
+)
+
+SHAPES = {  # arguments, input, output
+    "Conv": ((3, 5), (2, 3, 14, 14), (2, 5, 14, 14)),
+    "DownConv": ((3, 5), (2, 3, 14, 14), (2, 5, 7, 7)),
+    "UpConv": ((3, 5), (2, 3, 7, 7), (2, 5, 14, 14)),
+    "Flatten": ((), (2, 3, 7, 7), (2, 3, 1, 1)),
+    "Unflatten": ((3,), (2, 3, 1, 1), (2, 3, 7, 7)),
+    "ConvBlock": ((3, 5), (2, 3, 14, 14), (2, 5, 14, 14)),
+    "DownBlock": ((3, 5), (2, 3, 14, 14), (2, 5, 7, 7)),
+    "UpBlock": ((3, 5), (2, 3, 7, 7), (2, 5, 14, 14)),
+    "FCBlock": ((3, 5), (2, 3), (2, 5, 1, 1)),
+}
+PARAMETERS = {  # of the same blocks: kernels, biases, and the two of each BatchNorm
+    "Conv": 3 * 5 * 9 + 5 + 10,
+    "DownConv": 3 * 5 * 9 + 5 + 10,
+    "UpConv": 3 * 5 * 16 + 5 + 10,
+    "Flatten": 0,
+    "Unflatten": 3 * 3 * 49 + 3 + 6,
+    "ConvBlock": (3 * 9 * 5 + 15) + (5 * 9 * 5 + 15),
+    "DownBlock": (3 * 9 * 5 + 15) + 2 * (5 * 9 * 5 + 15),
+    "UpBlock": (3 * 16 * 5 + 15) + 2 * (5 * 9 * 5 + 15),
+    "FCBlock": (3 * 5 + 5) + (5 * 5 + 5),
+}
+
+
+def run_block(code, name: str) -> torch.Tensor:
+    arguments, shape, _ = SHAPES[name]
+    return fill(getattr(code, name)(*arguments))(values(f"input of {name}", *shape))
+
+
+@blocks.check("shapes")
+def blocks_shapes(code):
+    for name, (_, before, after) in SHAPES.items():
+        got = run_block(code, name)
+        equal(tuple(got.shape), after, f"the shape that {name} makes of {before}")
+
+
+@blocks.check("numbers of parameters")
+def blocks_parameters(code):
+    for name, (arguments, _, _) in SHAPES.items():
+        got = sum(p.numel() for p in getattr(code, name)(*arguments).parameters())
+        equal(got, PARAMETERS[name], f"the number of parameters of {name}{arguments}")
+
+
+@blocks.check("Flatten averages, then GELU")
+def blocks_flatten(code):
+    x = values("x", 2, 3, 7, 7) + 0.5
+    close(code.Flatten()(x), nn.functional.gelu(x.mean((2, 3), keepdim=True)), "the result")
+
+
+@blocks.check("FCBlock has no activation at its end")
+def blocks_fc(code):
+    got = fill(code.FCBlock(1, 50))(torch.tensor([[-4.0], [4.0]]).double())
+    true(
+        float(got.detach().min()) < -0.2, "no output of FCBlock is below -0.2: a GELU cuts them off"
+    )
+
+
+@blocks.check("one BatchNorm each")
+def blocks_train(code):
+    for name in ("Conv", "DownConv", "UpConv", "Unflatten"):
+        arguments = SHAPES[name][0]
+        norms = [
+            m for m in getattr(code, name)(*arguments).modules() if isinstance(m, nn.BatchNorm2d)
+        ]
+        equal(len(norms), 1, f"the number of BatchNorms in {name}")
+
+
+@blocks.probe
+def blocks_probe(code):
+    return {name: run_block(code, name) for name in SHAPES}
+
+
+# --- conditioning -------------------------------------------------------------------------------
+
+conditioning = Exercise(
+    "mnist_conditioning",
+    "B.2.1",
+    "The forward passes of the time- and class-conditioned UNets. t (N,) is in [0, 1]; fc1_t(t) "
+    "is added to u, fc2_t(t) to up1. c (N,) are digits, made one-hot vectors; fc1_c(c) multiplies "
+    "u, fc2_c(c) multiplies up1. mask (N,) is 0 where the whole vector is to be zeroed, None keeps "
+    "all. self.encode(x) and self.decode(up1, x2, x1) are there.",
+    [
+        Part(FILE, "TimeConditionalUNet", ("forward",)),
+        Part(FILE, "ClassConditionalUNet", ("forward",)),
+    ],
+)
+
+X, T = values("x", 3, 1, 28, 28), torch.tensor([0.0, 0.4, 1.0], dtype=torch.float64)
+C = torch.tensor([7, 0, 3])
+
+
+def time_unet(code):
+    return fill(code.TimeConditionalUNet(num_hiddens=D))
+
+
+def class_unet(code):
+    return fill(code.ClassConditionalUNet(num_hiddens=D))
+
+
+def due_forward(model, c1=1.0, c2=1.0):
+    """The network written out from its blocks; c1 and c2 multiply."""
+    x1, x2, x3, u = model.encode(X)
+    t = T[:, None]
+    u = c1 * u + model.fc1_t(t)
+    up1 = c2 * model.up1(torch.cat([u, x3], 1)) + model.fc2_t(t)
+    return model.decode(up1, x2, x1)
+
+
+@conditioning.check("time is added, to u and to up1")
+def conditioning_time(code):
+    model = time_unet(code)
+    close(model(X, T), due_forward(model), "the time-conditioned UNet's answer")
+
+
+@conditioning.check("every picture has its own time")
+def conditioning_rows(code):
+    model = time_unet(code)
+    got = model(X, T)
+    for row in range(3):
+        alone = model(X[row : row + 1], T[row : row + 1])
+        close(got[row : row + 1], alone, f"picture {row} of a batch with three times")
+
+
+@conditioning.check("the class multiplies, time is added")
+def conditioning_class(code):
+    model = class_unet(code)
+    vector = torch.zeros(3, 10, dtype=torch.float64)
+    vector[range(3), C] = 1
+    due = due_forward(model, model.fc1_c(vector), model.fc2_c(vector))
+    close(model(X, C, T), due, "the class-conditioned UNet's answer")
+
+
+@conditioning.check("a masked class is a vector of zeros")
+def conditioning_mask(code):
+    model = class_unet(code)
+    zeros = torch.zeros(3, 10, dtype=torch.float64)
+    due = due_forward(model, model.fc1_c(zeros), model.fc2_c(zeros))
+    close(model(X, C, T, torch.zeros(3)), due, "with mask 0, the answer")
+    close(model(X, C, T, torch.ones(3)), model(X, C, T), "with mask 1, the answer")
+    mixed = model(X, C, T, torch.tensor([1, 0, 1]))
+    close(mixed[1], due[1], "the answer for the masked one of three")
+    close(mixed[0], model(X, C, T)[0], "the answer for an unmasked one of three")
+
+
+@conditioning.probe
+def conditioning_probe(code):
+    with torch.no_grad():
+        model = class_unet(code)
+        return {
+            "time": time_unet(code)(X, T),
+            "class": model(X, C, T),
+            "masked": model(X, C, T, torch.tensor([1, 0, 1])),
+        }

@@ -1,0 +1,436 @@
+"""The schedule, the timesteps, one step, the loop, and where SDEdit begins."""
+
+import math
+from dataclasses import dataclass
+from types import SimpleNamespace
+
+import torch
+
+from minidiff.grade.exercises import Exercise, Part
+from minidiff.grade.expect import close, equal, true
+from minidiff.grade.inputs import ClosedFormSchedule, RuledNoise, cosine_abar, values
+
+SCHEDULE, SAMPLING = "minidiff/schedule.py", "minidiff/sampling.py"
+SHAPE = (2, 3, 4, 4)
+COURSE = [(t, t - 30) for t in range(990, 0, -30)]
+
+# --- the schedule -------------------------------------------------------------------------------
+
+schedule = Exercise(
+    "schedule",
+    "1.1",
+    "Schedule holds betas (T,) and their abars, the cumulative product of 1 - beta, in float64. "
+    "Schedule.abar(t, like) looks abar up for a number, giving (1, 1, 1, 1), or for t (B,), giving "
+    "(B, 1, 1, 1), in the dtype of `like`; t = -1 gives 1, and a t outside -1..T-1 is a UserError. "
+    "cosine_schedule is DeepFloyd's (IDDPM eq. 17, s = 0.008, no beta above 0.999); "
+    "linear_schedule is Part B's, both ends included.",
+    [
+        Part(SCHEDULE, "Schedule", ("__post_init__", "abar")),
+        Part(SCHEDULE, "cosine_schedule"),
+        Part(SCHEDULE, "linear_schedule"),
+    ],
+)
+
+
+@schedule.check("the cosine schedule's abar")
+def schedule_cosine(code):
+    abars = code.cosine_schedule().abars
+    equal(len(abars), 1000, "the number of timesteps")
+    for t in (0, 30, 250, 500, 750, 990):
+        close(abars[t], cosine_abar(t), f"abar[{t}]", 1e-9)
+
+
+@schedule.check("no beta above 0.999")
+def schedule_cap(code):
+    close(code.cosine_schedule().betas[999], 0.999, "the last beta")
+
+
+@schedule.check("the linear schedule's betas, both ends included")
+def schedule_linear(code):
+    betas = code.linear_schedule(1e-4, 0.02, 300).betas
+    due = torch.tensor([1e-4 + (0.02 - 1e-4) * i / 299 for i in range(300)], dtype=torch.float64)
+    close(betas, due, "betas", 1e-9)
+
+
+@schedule.check("abar for one timestep, for a batch, and before the first")
+def schedule_lookup(code):
+    made, like = code.cosine_schedule(), torch.zeros(SHAPE)
+    close(made.abar(250, like), torch.full((1, 1, 1, 1), cosine_abar(250)), "abar(250)", 1e-6)
+    due = torch.tensor([cosine_abar(30), cosine_abar(690), 1.0])[:, None, None, None]
+    close(made.abar(torch.tensor([30, 690, -1]), like), due, "abar of (30, 690, -1)", 1e-6)
+    equal(made.abar(30, like).dtype, torch.float32, "the dtype of abar for a float32 picture")
+
+
+@schedule.check("a timestep that does not exist is refused")
+def schedule_refuses(code):
+    made = code.cosine_schedule()
+    for t in (1000, -2):
+        try:
+            made.abar(t, torch.zeros(SHAPE))
+        except Exception as error:
+            equal(type(error).__name__, "UserError", f"the error for t = {t}")
+        else:
+            true(False, f"abar({t}) gives a number; there is no such timestep in -1..999")
+
+
+@schedule.probe
+def schedule_probe(code):
+    cosine, linear = code.cosine_schedule(), code.linear_schedule()
+    like = torch.zeros(1, dtype=torch.float64)
+    return {
+        "cosine betas": cosine.betas,
+        "cosine abars": cosine.abars,
+        "linear betas": linear.betas,
+        "linear abars": linear.abars,
+        "looked up": cosine.abar(torch.tensor([-1, 0, 500, 999]), like),
+    }
+
+
+timesteps = Exercise(
+    "timesteps",
+    "1.4",
+    "strided_timesteps is the course's list 990, 960, ..., 30, 0. course_pairs makes of it the "
+    "walk [(990, 960), ..., (30, 0)]; pipeline_pairs goes one step further, from the last t to the "
+    "clean picture, which is called -1. leading_timesteps(n) is the official spacing: (n-1) r, "
+    "..., r, 0 with r = T // n.",
+    [
+        Part(SCHEDULE, "strided_timesteps"),
+        Part(SCHEDULE, "course_pairs"),
+        Part(SCHEDULE, "pipeline_pairs"),
+        Part(SCHEDULE, "leading_timesteps"),
+    ],
+)
+
+
+@timesteps.check("the course's list: 990 down to 0 by 30")
+def timesteps_list(code):
+    equal(list(code.strided_timesteps()), list(range(990, -30, -30)), "strided_timesteps()")
+
+
+@timesteps.check("33 pairs, each from one timestep to the next, the last onto 0")
+def timesteps_pairs(code):
+    pairs = [tuple(pair) for pair in code.course_pairs()]
+    equal(len(pairs), 33, "the number of pairs")
+    equal(pairs[0], (990, 960), "the first pair")
+    equal(pairs[-1], (30, 0), "the last pair")
+    equal(code.course_pairs([9, 5, 4]), [(9, 5), (5, 4)], "course_pairs([9, 5, 4])")
+
+
+@timesteps.check("the official walk ends on the clean picture")
+def timesteps_pipeline(code):
+    equal(code.pipeline_pairs([600, 300, 0]), [(600, 300), (300, 0), (0, -1)], "pipeline_pairs")
+
+
+@timesteps.check("the official spacing")
+def timesteps_leading(code):
+    equal(code.leading_timesteps(4), [750, 500, 250, 0], "leading_timesteps(4)")
+    equal(code.leading_timesteps(3), [666, 333, 0], "leading_timesteps(3)")
+    equal(len(code.leading_timesteps(27)), 27, "the number of timesteps for 27 steps")
+
+
+@timesteps.probe
+def timesteps_probe(code):
+    return {
+        "strided": torch.tensor(code.strided_timesteps()),
+        "pairs": torch.tensor(code.course_pairs()),
+        "pipeline": torch.tensor(code.pipeline_pairs([600, 300, 0])),
+        "leading 50": torch.tensor(code.leading_timesteps(50)),
+        "leading 27": torch.tensor(code.leading_timesteps(27)),
+    }
+
+
+# --- one step -----------------------------------------------------------------------------------
+
+step = Exercise(
+    "denoise_step",
+    "1.4",
+    "One transition from t to t_prev, equation A.3: x0 from eps, thresholded if a threshold is "
+    "given; the mean of the step; its noise, of the log-variance that v says. Ask "
+    "schedule.abar(t, like=x_t) for a level and noise.draw(rows) for noise. The step from t = 0, "
+    "which ends on the clean picture, adds no noise. All pictures (B, 3, H, W); returns the next "
+    "picture and x0. The equations are in minidiff/equations.py.",
+    [Part(SAMPLING, "step")],
+)
+
+
+def due_step(x_t, eps, v, t, t_prev, z, clip=None):
+    """A.3 with plain numbers: the mean, the noise, and x0."""
+    abar, prev = cosine_abar(t), cosine_abar(t_prev)
+    alpha, beta = abar / prev, 1 - abar / prev
+    x0 = (x_t - math.sqrt(1 - abar) * eps) / math.sqrt(abar)
+    x0 = x0 if clip is None else x0.clamp(-clip, clip)
+    mean = math.sqrt(prev) * beta * x0 + math.sqrt(alpha) * (1 - prev) * x_t
+    mean = mean / (1 - abar)
+    if t == 0:
+        return mean, x0
+    small = (1 - prev) / (1 - abar) * beta
+    share = (v + 1) / 2
+    return mean + (share * math.log(beta) + (1 - share) * math.log(small)).exp().sqrt() * z, x0
+
+
+def take_step(code, t, t_prev, threshold=None):
+    x_t, eps, v = (values(f"{name} {t}", *SHAPE) for name in ("x_t", "eps", "v"))
+    noise, rows = RuledNoise(2, SHAPE[1:]), [0, 1]
+    got = code.step(x_t, eps, v, t, t_prev, ClosedFormSchedule(), noise, rows, threshold)
+    z = values("noise 0", *SHAPE)
+    return got, due_step(x_t, eps, v, t, t_prev, z, 1.0 if threshold else None), noise
+
+
+@step.check("x0 is estimated at the level of t")
+def step_x0(code):
+    for t, t_prev in ((690, 660), (30, 0)):
+        (_, x0), (_, due), _ = take_step(code, t, t_prev)
+        close(x0, due, f"for the step {t} -> {t_prev}, x0")
+
+
+@step.check("mean and noise of a step")
+def step_whole(code):
+    for t, t_prev in ((990, 960), (690, 660), (30, 0)):
+        (x, _), (due, _), _ = take_step(code, t, t_prev)
+        close(x, due, f"for the step {t} -> {t_prev}, the next picture")
+
+
+@step.check("the threshold acts on x0, before the mean")
+def step_threshold(code):
+    (x, x0), (due, due_x0), _ = take_step(code, 690, 660, lambda x: x.clamp(-1, 1))
+    close(x0, due_x0, "x0 with a threshold")
+    close(x, due, "the next picture with a threshold")
+
+
+@step.check("the step onto the clean picture is x0, and draws no noise")
+def step_last(code):
+    (x, _), (due, _), noise = take_step(code, 0, -1)
+    close(x, due, "for the step 0 -> -1, the next picture")
+    equal(noise.drawn, 0, "the number of times noise was drawn")
+
+
+@step.probe
+def step_probe(code):
+    outputs = {}
+    for t, t_prev in ((990, 960), (690, 660), (30, 0), (0, -1)):
+        (x, x0), _, _ = take_step(code, t, t_prev)
+        outputs[f"x after {t}"], outputs[f"x0 at {t}"] = x, x0
+    (x, _), _, _ = take_step(code, 690, 660, lambda x: x.clamp(-1, 1))
+    return outputs | {"with a threshold": x}
+
+
+# --- the loop -----------------------------------------------------------------------------------
+
+loop = Exercise(
+    "denoise_loop",
+    "1.4",
+    "estimate asks the UNet once for all pictures of a guidance: cat them, call unet(x, t, "
+    "prompts), split the answer into one (eps, v) per picture, channels first half and second, and "
+    "let the guidance combine them. denoise walks x (B, 3, H, W) down the pairs, yields a Step "
+    "after each, and lets pictures join at their own start. It uses `step` of "
+    "minidiff/sampling.py. See the docstring for threshold, after_step and fixed_v.",
+    [Part(SAMPLING, "estimate"), Part(SAMPLING, "denoise")],
+)
+
+SPREAD = 0.3  # variance of the pixels of the Gaussian pictures
+
+
+class GaussianUNet:
+    """The best denoiser there can be for pictures of independent Gaussian pixels.
+
+    Its eps and its variance are known in closed form, and so is everything a sampler makes of them.
+    """
+
+    def __init__(self):
+        self.asked: list[int] = []
+        self.batches: list[int] = []
+        self.conv_in = SimpleNamespace(weight=torch.zeros(1, dtype=torch.float64))
+
+    def __call__(self, x, t, prompts):
+        self.asked.append(int(t))
+        self.batches.append(len(x))
+        pooled = prompts.pooled[:, :, None, None]
+        return torch.cat(
+            [eps_of(x, int(t)) + pooled, pooled + v_of(int(t)) * torch.ones_like(x)], 1
+        )
+
+
+def eps_of(x, t: int):
+    abar = cosine_abar(t)
+    return math.sqrt(1 - abar) / (abar * SPREAD + 1 - abar) * x
+
+
+def v_of(t: int) -> float:
+    """The v that says the exact variance of a step of 30; 0 where there is none."""
+    if t < 30:
+        return 0.0
+    abar, prev = cosine_abar(t), cosine_abar(t - 30)
+    beta = 1 - abar / prev
+    small = (1 - prev) / (1 - abar) * beta
+    exact = beta * (prev * SPREAD + 1 - prev) / (abar * SPREAD + 1 - abar)
+    return 2 * math.log(exact / small) / math.log(beta / small) - 1
+
+
+@dataclass(frozen=True)
+class Ask:
+    """A guidance with one query (or two alike) whose combination is the mean."""
+
+    cond: object
+    queries: int = 1
+
+    @property
+    def prompts(self):
+        return [self.cond] * self.queries
+
+    def pictures(self, x):
+        return [x] * self.queries
+
+    def combine(self, answers):
+        return tuple(sum(part) / len(answers) for part in zip(*answers))
+
+    def take(self, rows):
+        return Ask(self.cond.take(rows), self.queries)
+
+
+def walk(code, pairs=None, x=None, prompt: float = 0.0, queries: int = 1, **settings):
+    """Run the loop on the Gaussian UNet; the steps it yielded and the UNet."""
+    from minidiff.deepfloyd.unet import Cond
+
+    unet, pairs = GaussianUNet(), COURSE if pairs is None else pairs
+    cond = Cond(torch.full((2, 3), prompt, dtype=torch.float64), (), ())
+    x = values("start", *SHAPE) if x is None else x
+    noise = RuledNoise(2, SHAPE[1:])
+    guidance = Ask(cond, queries)
+    steps = code.denoise(unet, ClosedFormSchedule(), x, pairs, guidance, noise, **settings)
+    return list(steps), unet
+
+
+@loop.check("the UNet is asked at each t of the walk, once a step")
+def loop_asks(code):
+    steps, unet = walk(code)
+    equal(unet.asked, [t for t, _ in COURSE], "the timesteps the UNet was asked at")
+    equal(len(steps), 33, "the number of steps yielded")
+
+
+@loop.check("eps is the first half of the channels, v the second")
+def loop_halves(code):
+    steps, _ = walk(code, prompt=0.25)
+    close(steps[0].eps, eps_of(values("start", *SHAPE), 990) + 0.25, "eps of the first step")
+
+
+@loop.check("several queries go into one call")
+def loop_queries(code):
+    steps, unet = walk(code, COURSE[:3], prompt=0.5, queries=2)
+    equal(unet.batches, [4, 4, 4], "pictures per call, for two pictures and two queries,")
+    alone, _ = walk(code, COURSE[:3], prompt=0.5)
+    close(steps[-1].x, alone[-1].x, "the result of asking the same thing twice")
+
+
+@loop.check("Gaussian pictures: the walk is the exact sampler")
+def loop_gaussian(code):
+    steps, _ = walk(code)
+    x = values("start", *SHAPE)
+    for i, (t, t_prev) in enumerate(COURSE):
+        abar, prev = cosine_abar(t), cosine_abar(t_prev)
+        now, before = abar * SPREAD + 1 - abar, prev * SPREAD + 1 - prev
+        spread = math.sqrt((1 - abar / prev) * before / now)
+        x = math.sqrt(abar / prev) * before / now * x + spread * values(f"noise {i}", *SHAPE)
+        close(steps[i].x, x, f"after the step {t} -> {t_prev}, the picture")
+
+
+@loop.check("the fixed variances: v = -1 and v = +1")
+def loop_fixed(code):
+    for v in (-1.0, 1.0):
+        steps, _ = walk(code, COURSE[10:11], fixed_v=v)
+        x = values("start", *SHAPE)
+        eps, fixed = eps_of(x, 690), torch.full_like(x, v)
+        due, _ = due_step(x, eps, fixed, 690, 660, values("noise 0", *SHAPE))
+        close(steps[0].x, due, f"with fixed_v = {v:+.0f}, the next picture")
+
+
+@loop.check("a picture that starts later stands still until then")
+def loop_starts(code):
+    steps, unet = walk(code, COURSE[:4], start=[0, 2])
+    start = values("start", *SHAPE)
+    close(steps[1].x[1], start[1], "the second picture before its start")
+    true(bool((steps[2].x[1] != start[1]).any()), "the second picture does not move at its start")
+    equal(unet.batches, [1, 1, 2, 2], "pictures per call")
+    both, _ = walk(code, COURSE[2:4], start=0)
+    equal([s.rows for s in steps], [[0], [0], [0, 1], [0, 1]], "the rows that moved")
+    equal(len(both), 2, "the number of steps from the third pair on")
+
+
+@loop.check("after_step is told t_prev")
+def loop_after(code):
+    told = []
+
+    def after(x, t_prev, rows):
+        told.append(t_prev)
+        return 0 * x
+
+    steps, _ = walk(code, COURSE[:3], after_step=after)
+    equal(told, [960, 930, 900], "the timesteps that after_step was told")
+    close(steps[-1].x, 0.0, "the picture that after_step has set to 0")
+
+
+@loop.check("the caller's x is left alone")
+def loop_pure(code):
+    x = values("start", *SHAPE)
+    walk(code, COURSE[:2], x=x)
+    close(x, values("start", *SHAPE), "the x that was handed in")
+
+
+@loop.probe
+def loop_probe(code):
+    steps, unet = walk(code, prompt=0.25)
+    later, _ = walk(code, COURSE[:5], prompt=-0.5, queries=2, start=[3, 0])
+    clipped, _ = walk(code, COURSE[:5], threshold=lambda x: x.clamp(-1, 1))
+    kept, _ = walk(code, COURSE[:5], after_step=lambda x, t, rows: x * t / 1000)
+    return {
+        "x": torch.stack([s.x for s in steps[::8]]),
+        "x0": torch.stack([s.x0 for s in steps[::8]]),
+        "asked": torch.tensor(unet.asked),
+        "later": later[-1].x,
+        "clipped": clipped[-1].x,
+        "kept": kept[-1].x,
+    }
+
+
+# --- 1.7 ----------------------------------------------------------------------------------------
+
+start = Exercise(
+    "sdedit_start",
+    "1.7",
+    "Each picture x0[i] (B, 3, H, W), noised to the timestep where its walk begins: the t of "
+    "pairs[starts[i]]. Ask schedule.abar(t, like=x0), with t (B,), for the levels and noise.draw() "
+    "for the noise. check_starts refuses an index that is not in the list.",
+    [Part(SAMPLING, "noised_start")],
+)
+
+STARTS = [1, 20]
+
+
+def begin(code):
+    noise = RuledNoise(2, SHAPE[1:])
+    return code.noised_start(values("x0", *SHAPE), COURSE, STARTS, ClosedFormSchedule(), noise)
+
+
+@start.check("each picture is noised to the t where it starts")
+def start_levels(code):
+    got = begin(code)
+    for row, i in enumerate(STARTS):
+        abar = cosine_abar(COURSE[i][0])
+        x0, eps = values("x0", *SHAPE)[row], values("noise 0", *SHAPE)[row]
+        due = math.sqrt(abar) * x0 + math.sqrt(1 - abar) * eps
+        close(got[row], due, f"the picture that starts at index {i}, t = {COURSE[i][0]},")
+
+
+@start.check("a start that does not exist is refused")
+def start_refuses(code):
+    try:
+        noise = RuledNoise(1, SHAPE[1:])
+        code.noised_start(values("x0", *SHAPE)[:1], COURSE, [33], ClosedFormSchedule(), noise)
+    except Exception as error:
+        equal(type(error).__name__, "UserError", "the error for start 33 of 33 steps")
+    else:
+        true(False, "start 33 is accepted, but a walk of 33 steps has the indices 0 to 32")
+
+
+@start.probe
+def start_probe(code):
+    return {"noised": begin(code)}

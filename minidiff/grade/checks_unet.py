@@ -1,0 +1,236 @@
+"""DeepFloyd's UNet: the timestep's code, pooled text, attention with text keys, the ResBlock."""
+
+import math
+from types import SimpleNamespace
+
+import torch
+import torch.nn.functional as F
+
+from minidiff.grade.exercises import Exercise, Part
+from minidiff.grade.expect import close, equal
+from minidiff.grade.inputs import fill, values
+
+FILE = "minidiff/deepfloyd/unet.py"
+CONFIG = SimpleNamespace(
+    attention_head_dim=4,
+    cross_attention_dim=32,
+    norm_num_groups=4,
+    norm_eps=1e-5,
+    embed_dim=10,
+)
+
+# --- the timestep -------------------------------------------------------------------------------
+
+sinusoid = Exercise(
+    "timestep_embedding",
+    "A.0",
+    "The position code of the timesteps t (B,), as (B, dim) in float32: cos(t f_i) for the first "
+    "half, sin(t f_i) for the second, f_i = 10000^(-i / half), i from 0.",
+    [Part(FILE, "sinusoid")],
+)
+
+
+@sinusoid.check("cosines first, then sines")
+def sinusoid_zero(code):
+    got = code.sinusoid(torch.tensor([0]), 8)
+    close(got, torch.tensor([[1.0] * 4 + [0.0] * 4]), "the code of t = 0")
+
+
+@sinusoid.check("frequencies fall from 1 to 1/10000")
+def sinusoid_frequencies(code):
+    got = code.sinusoid(torch.tensor([3, 700]), 8).double()
+    for row, t in enumerate((3, 700)):
+        angles = [t * 10000 ** (-i / 4) for i in range(4)]
+        due = torch.tensor([math.cos(a) for a in angles] + [math.sin(a) for a in angles])
+        close(got[row], due, f"the code of t = {t}", 1e-4)
+
+
+@sinusoid.probe
+def sinusoid_probe(code):
+    return {"code": code.sinusoid(torch.tensor([0, 1, 30, 500, 999]), 12)}
+
+
+# --- pooled text --------------------------------------------------------------------------------
+
+pool = Exercise(
+    "text_pooling",
+    "A.0",
+    "One query, the mean of all tokens of text (B, L, D) plus the positional embedding, attends to "
+    "itself and to the tokens: its key comes first. The result is the query's own (B, D).",
+    [Part(FILE, "AttentionPool", ("forward",))],
+)
+
+
+@pool.check("the query is the mean of all tokens, and attends to itself too")
+def pool_plain(code):
+    module, text = fill(code.AttentionPool(2, 6)), values("text", 2, 5, 6)
+    mean = text.mean(1, keepdim=True) + module.positional_embedding
+    tokens = torch.cat([mean, text], 1)
+    due = plain_attention(module.q_proj(mean), module.k_proj(tokens), module.v_proj(tokens), 2)
+    close(module(text), due[:, 0], "the pooled text")
+
+
+@pool.check("the order of the tokens does not matter")
+def pool_order(code):
+    module, text = fill(code.AttentionPool(2, 6)), values("text", 2, 5, 6)
+    close(module(text.flip(1)), module(text), "the pooled text, read backwards,")
+
+
+@pool.probe
+def pool_probe(code):
+    return {"pooled": fill(code.AttentionPool(2, 6))(values("text", 2, 5, 6))}
+
+
+def plain_attention(q, k, v, heads):
+    """Softmax attention written out; q (B, Q, C), k and v (B, K, C)."""
+    width, parts = q.shape[-1] // heads, []
+    for h in range(heads):
+        cut = slice(h * width, (h + 1) * width)
+        scores = q[..., cut] @ k[..., cut].transpose(1, 2) / math.sqrt(width)
+        weights = scores.exp() / scores.exp().sum(-1, keepdim=True)
+        parts.append(weights @ v[..., cut])
+    return torch.cat(parts, dim=-1)
+
+
+# --- attention ----------------------------------------------------------------------------------
+
+attention = Exercise(
+    "added_kv_attention",
+    "A.0",
+    "Self-attention over the pixels of x (B, C, H, W), with the prompt's tokens as extra keys and "
+    "values, text first. text_keys_values norms the projected text (B, L, X) over groups of its "
+    "channels, all L positions together, and makes keys and values (B, heads, L, d). forward norms "
+    "the picture, attends over [text, pixels] in one softmax, and adds the result to x.",
+    [Part(FILE, "Attention", ("text_keys_values", "forward"))],
+)
+
+
+def attend(code, text, x):
+    module = fill(code.Attention(8, CONFIG))
+    return module, module(x, *module.text_keys_values(text))
+
+
+def due_attention(module, text, x):
+    """The layer written out without its helpers."""
+    text = F.group_norm(text.mT, 32, module.norm_cross.weight, module.norm_cross.bias).mT
+    norm = module.group_norm
+    pixels = F.group_norm(x, norm.num_groups, norm.weight, norm.bias, norm.eps).flatten(2).mT
+    k = torch.cat([module.add_k_proj(text), module.to_k(pixels)], 1)
+    v = torch.cat([module.add_v_proj(text), module.to_v(pixels)], 1)
+    out = module.to_out[0](plain_attention(module.to_q(pixels), k, v, 2))
+    return out.mT.unflatten(2, x.shape[2:])
+
+
+@attention.check("the text is normed over channel groups, all positions together")
+def attention_text(code):
+    text = 2 * values("text", 2, 5, 32) + 1
+    module = fill(code.Attention(8, CONFIG))
+    keys, tokens = module.text_keys_values(text)
+    equal(tuple(keys.shape), (2, 2, 5, 4), "the shape of the text's keys")
+    norm = module.norm_cross
+    normed = F.group_norm(text.mT, 32, norm.weight, norm.bias, norm.eps).mT
+    for got, layer, what in (
+        (keys, module.add_k_proj, "keys"),
+        (tokens, module.add_v_proj, "values"),
+    ):
+        due = layer(normed).unflatten(-1, (2, 4)).transpose(1, 2)
+        close(got, due, f"the text's {what}")
+
+
+@attention.check("one softmax over text and pixels")
+def attention_whole(code):
+    text, x = values("text", 2, 5, 32), 2 * values("x", 2, 8, 3, 4) + 1
+    module, got = attend(code, text, x)
+    close(got - x, due_attention(module, text, x), "what the layer adds to x")
+
+
+@attention.check("the picture is added back")
+def attention_residual(code):
+    module = fill(code.Attention(8, CONFIG))
+    with torch.no_grad():
+        module.to_out[0].weight.zero_()
+        module.to_out[0].bias.zero_()
+    x = values("x", 2, 8, 3, 4)
+    text = module.text_keys_values(values("text", 2, 5, 32))
+    close(module(x, *text), x, "the result of a layer whose last linear is 0")
+
+
+@attention.probe
+def attention_probe(code):
+    text, x = 2 * values("text", 2, 5, 32) + 1, 2 * values("x", 2, 8, 3, 4) + 1
+    module, y = attend(code, text, x)
+    keys, tokens = module.text_keys_values(text)
+    return {"y": y, "keys": keys, "values": tokens}
+
+
+# --- ResBlock -----------------------------------------------------------------------------------
+
+block = Exercise(
+    "resblock",
+    "A.0",
+    "norm1, gelu, (resample both branches), conv1; then norm2, scaled by 1 + scale and shifted by "
+    "what time_emb_proj makes of emb (B, E), scale in the first half; gelu, conv2; plus the input, "
+    "through conv_shortcut where the widths differ. 'down' averages 2x2 pixels, 'up' repeats them.",
+    [Part(FILE, "ResBlock", ("forward",))],
+)
+
+
+def run_block(code, c_in=8, c_out=12, resample=None):
+    module = fill(code.ResBlock(c_in, c_out, CONFIG, resample))
+    return module, module(values("x", 2, c_in, 4, 4), values("emb", 2, 10))
+
+
+def due_block(module, resample):
+    """The block written out."""
+    x = values("x", 2, module.norm1.num_channels, 4, 4)
+    h = F.gelu(module.norm1(x))
+    if resample == "down":
+        h, x = (z.unflatten(2, (2, 2)).unflatten(4, (2, 2)).mean((3, 5)) for z in (h, x))
+    if resample == "up":
+        h, x = (z.repeat_interleave(2, 2).repeat_interleave(2, 3) for z in (h, x))
+    half = module.conv1.out_channels
+    steer = module.time_emb_proj(values("emb", 2, 10))
+    h = module.norm2(module.conv1(h))
+    h = h + h * steer[:, :half, None, None] + steer[:, half:, None, None]
+    shortcut = getattr(module, "conv_shortcut", lambda x: x)
+    return shortcut(x) + module.conv2(F.gelu(h))
+
+
+@block.check("with all weights of conv2 at 0, the input comes through")
+def block_residual(code):
+    module = fill(code.ResBlock(8, 8, CONFIG))
+    with torch.no_grad():
+        module.conv2.weight.zero_()
+        module.conv2.bias.zero_()
+    x = values("x", 2, 8, 4, 4)
+    close(module(x, values("emb", 2, 10)), x, "the result")
+
+
+@block.check("scale and shift of the second norm")
+def block_steer(code):
+    module, got = run_block(code, 8, 8)
+    close(got, due_block(module, None), "the result for equal widths")
+
+
+@block.check("the shortcut where the widths differ")
+def block_shortcut(code):
+    module, got = run_block(code)
+    close(got, due_block(module, None), "the result for 8 to 12 channels")
+
+
+@block.check("halving and doubling, on both branches")
+def block_resample(code):
+    for resample, side in (("down", 2), ("up", 8)):
+        module, got = run_block(code, 8, 8, resample)
+        equal(tuple(got.shape), (2, 8, side, side), f"the shape after {resample!r}")
+        close(got, due_block(module, resample), f"the result of {resample!r}")
+
+
+@block.probe
+def block_probe(code):
+    return {
+        "wider": run_block(code)[1],
+        "same": run_block(code, 8, 8)[1],
+        "down": run_block(code, 8, 8, "down")[1],
+        "up": run_block(code, 8, 8, "up")[1],
+    }
