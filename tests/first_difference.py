@@ -19,6 +19,7 @@ from minidiff.deepfloyd.unet_config import UNetConfig
 from tests.by_rule import fill, t5_inputs, unet_inputs
 from tests.configs import T5S, UNETS
 from tests.layers import Difference, first_difference, recorded, sampled
+from tests.libraries import missing, quiet
 from tests.reference_files import read_layers
 
 
@@ -41,6 +42,7 @@ def against_live(folder: Path) -> Iterator[tuple[str, Difference | None]]:
     """A checkpoint opened by minidiff and by the reference libraries, fp32, on one prompt."""
     from tests.parity.checkpoints import layer_outputs
 
+    quiet()
     for part in ("T5", "UNet"):
         ours, reference = layer_outputs(folder, part)
         yield f"{part} of {folder.name}", first_difference(ours, reference)
@@ -50,6 +52,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--weights", type=Path, help="a checkpoint; needs the extra `parity`")
     folder = parser.parse_args().weights
+    if folder and missing():
+        print(f"--weights needs {', '.join(missing())}: pip install '.[parity]'")
+        return 2
     found = [*(against_live(folder) if folder else against_committed())]
     for name, difference in found:
         print(f"{name}: {difference or 'every layer agrees'}")

@@ -109,13 +109,11 @@ def pipeline(folder: Path, device: torch.device, without: str) -> IFPipeline:
 
 
 def reference_text(folder: Path, device: torch.device) -> tuple[Tensor, Outputs]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of a prompt that looks like a file name
-        opened = pipeline(folder, device, without="unet")
-        with recorded(opened.text_encoder, sampled) as layers:
-            states, _ = opened.encode_prompt(
-                PROMPTS, do_classifier_free_guidance=False, clean_caption=True, device=device
-            )
+    opened = pipeline(folder, device, without="unet")
+    with recorded(opened.text_encoder, sampled) as layers:
+        states, _ = opened.encode_prompt(
+            PROMPTS, do_classifier_free_guidance=False, clean_caption=True, device=device
+        )
     layers["shared"] = layers.pop("encoder.embed_tokens")
     return states, layers
 

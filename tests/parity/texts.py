@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import sentencepiece
-from bs4 import MarkupResemblesLocatorWarning
 from diffusers import IFPipeline
 from transformers import T5Tokenizer
 
@@ -33,8 +32,7 @@ LANGUAGES = PROMPTS + COMPATIBILITY + MARKS + SCRIPTS + EMOJI
 
 def checks() -> Iterator[Check]:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", MarkupResemblesLocatorWarning)  # IFPipeline's
-        warnings.filterwarnings("ignore", "the prompt is longer")  # ours, of overlong strings
+        warnings.filterwarnings("ignore", "the prompt is longer")
         strings = TOKENIZER + drawn_strings(1500, seed=3)
         yield tokenizers("tokenizer, the demo's 2,048 pieces", 2147, DEMO, strings)
         with tempfile.TemporaryDirectory() as folder:
