@@ -1,4 +1,4 @@
-"""python -m minidiff lessons: check the chapters and run each in a fresh process."""
+"""python -m minidiff lessons: run each chapter in a fresh process, then check its text."""
 
 import os
 import subprocess
@@ -13,14 +13,14 @@ from minidiff.paths import ROOT
 
 
 def main(numbers: list[str] | None = None, check: bool = False) -> None:
-    """Check, then run the chapters with these numbers, all when none is given.
+    """Run the chapters with these numbers, all when none is given, then check their text.
 
     check  only look: links, pictures, maths, and code that is a copy of the package's
     UserError, after everything has been tried, when a chapter is wrong or fails.
     """
     chapters = find_chapters(numbers)
-    faults = [fault for chapter in chapters for fault in [*stale(chapter), *lint(chapter)]]
     failed = [] if check else [chapter.number for chapter in chapters if not run(chapter)]
+    faults = [fault for chapter in chapters for fault in [*stale(chapter), *lint(chapter)]]
     for fault in faults:
         print(fault)
     if failed:
