@@ -186,7 +186,7 @@ def hub_download(repo: str, revision: str, file: HubFile, path: Path) -> None:
     if path.is_file() and path.stat().st_size > file.size:
         path.unlink()
     with hub_errors(repo), open(path, "ab") as out:
-            http_get(
+        http_get(
             url,
             out,
             resume_size=out.tell(),

@@ -142,7 +142,8 @@ def test_a_manifest_finds_missing_and_longer_files(tiny):
     (tiny / "tokenizer/tokenizer_config.json").unlink()
     with open(tiny / "tokenizer/spiece.model", "ab") as file:
         file.write(b"x")
-    with pytest.raises(UserError, match=r"spiece.model has .*; tokenizer/tokenizer_config.json is missing"):
+    message = r"spiece.model has .*; tokenizer/tokenizer_config.json is missing"
+    with pytest.raises(UserError, match=message):
         minidiff.load(tiny, "cpu")
 
 
