@@ -12,7 +12,7 @@ from pathlib import Path
 from minidiff.errors import UserError
 from minidiff.grade.catalogue import CATALOGUE, Mutation
 from minidiff.grade.exercises import all_exercises
-from minidiff.grade.runner import Result, grade
+from minidiff.grade.runner import Result, grade, preload
 from minidiff.grade.source import choose
 from minidiff.paths import ROOT
 
@@ -21,6 +21,7 @@ def main(only: str | None = None) -> None:
     """Try some entries of the catalogue or all. SystemExit(1) unless each is caught and named."""
     failures = []
     chosen = choose_mutations(only)
+    preload([all_exercises()[mutation.exercise] for mutation in chosen])
     with tempfile.TemporaryDirectory() as folder:
         copy_package(Path(folder))
         for mutation in chosen:
@@ -43,7 +44,7 @@ def choose_mutations(names: str | None) -> list[Mutation]:
 
 def copy_package(folder: Path) -> None:
     """A copy of the package's source in folder/minidiff."""
-    ignore = shutil.ignore_patterns("__pycache__", "grade")
+    ignore = shutil.ignore_patterns("__pycache__")
     shutil.copytree(ROOT / "minidiff", folder / "minidiff", ignore=ignore)
 
 

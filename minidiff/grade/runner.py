@@ -13,6 +13,12 @@ from minidiff.grade.expect import same_outputs
 from minidiff.grade.sandbox import Outcome
 from minidiff.grade.source import Source, choose
 
+WITH_TORCHVISION = {  # the files of the package that import it, or import one that does
+    "minidiff/guidance.py",
+    "minidiff/sampling.py",
+    "minidiff/views.py",
+    "minidiff/mnist/ddpm.py",
+}
 REFERENCES = Path(__file__).parent / "reference.safetensors"
 
 
@@ -57,7 +63,14 @@ def choose_exercises(names: str | None) -> list[Exercise]:
     for name in wanted:
         if name not in known:
             raise UserError(f"no exercise is called {name!r}; they are: {', '.join(known)}")
-    return [known[name] for name in wanted]
+    return preload([known[name] for name in wanted])
+
+
+def preload(exercises: list[Exercise]) -> list[Exercise]:
+    """Import torchvision, which takes seconds, only if one of the exercises will need it."""
+    if any(part.file in WITH_TORCHVISION for exercise in exercises for part in exercise.parts):
+        sandbox.preload("torchvision.transforms.functional")
+    return exercises
 
 
 def grade(exercise: Exercise, source: Source) -> Result:

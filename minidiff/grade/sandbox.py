@@ -5,6 +5,7 @@ it prints is kept up to a length. Whatever happens comes back as an Outcome.
 """
 
 import contextlib
+import importlib
 import importlib.util
 import io
 import multiprocessing
@@ -38,6 +39,11 @@ class Outcome:
     error: str = ""
     sentence: str = ""
     printed: str = ""
+
+
+def preload(library: str) -> None:
+    """Import an installed library now, once, that all forks would import for themselves."""
+    importlib.import_module(library)
 
 
 def call(function: Callable[[], object], limit: float = TIME_LIMIT) -> Outcome:
