@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from minidiff.mnist.checkpoint import RECIPES, Recipe
 from minidiff.mnist.data import shipped_digits
-from minidiff.mnist.train import Trainer
+from minidiff.mnist.trainer import Trainer
 
 # What a child process runs: `python -c CHILD run-folder`.
 CHILD = """

@@ -13,7 +13,7 @@ from minidiff.figures.grids import read_png_text
 from minidiff.mnist.checkpoint import RECIPES, save_model
 from minidiff.mnist.ddpm import ddpm_schedule
 from minidiff.mnist.samples import save_sheet
-from minidiff.mnist.train import fresh_model
+from minidiff.mnist.trainer import fresh_model
 
 PICTURES = {
     "1.2-noise-levels.png",

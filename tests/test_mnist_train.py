@@ -16,6 +16,7 @@ from minidiff.errors import UserError
 from minidiff.mnist import samples, train
 from minidiff.mnist.checkpoint import RECIPES, load_model
 from minidiff.mnist.data import shipped_digits
+from minidiff.mnist.trainer import Trainer
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -113,7 +114,7 @@ def train_in_child(folder: Path) -> subprocess.Popen:
 
 def test_another_run_in_the_folder_is_refused(tmp_path):
     train.train(tiny_trainer("time"), tmp_path / "run", 1)
-    other = train.Trainer(tiny_recipe("time"), shipped_digits()[:100], 181, "cpu", "plain")
+    other = Trainer(tiny_recipe("time"), shipped_digits()[:100], 181, "cpu", "plain")
     with pytest.raises(UserError, match="other settings.*'seed': 180"):
         train.train(other, tmp_path / "run", 2)
 
@@ -155,7 +156,7 @@ def test_graphs_and_bf16_train_as_well_as_the_plain_loop(name):
     recipe = replace(tiny_recipe(name), num_hiddens=32, batch=64, lr=1e-3)
     losses = {}
     for mode in ("plain", "fast"):
-        trainer = train.Trainer(recipe, shipped_digits(), 180, "cuda", mode)
+        trainer = Trainer(recipe, shipped_digits(), 180, "cuda", mode)
         losses[mode] = [trainer.run_epoch(lambda _: None) for _ in range(12)]
     assert losses["fast"][0] == pytest.approx(losses["plain"][0], rel=0.02)
     assert losses["fast"][-1] == pytest.approx(losses["plain"][-1], rel=0.1)
@@ -165,7 +166,7 @@ def test_graphs_and_bf16_train_as_well_as_the_plain_loop(name):
 def test_fast_run_resumes_within_tolerance(tmp_path):
     recipe = replace(tiny_recipe("class"), num_hiddens=32)
     whole, first, second = (
-        train.Trainer(recipe, shipped_digits(), 180, "cuda", "fast") for _ in range(3)
+        Trainer(recipe, shipped_digits(), 180, "cuda", "fast") for _ in range(3)
     )
     train.train(whole, tmp_path / "whole" / "run", 10)
     train.train(first, tmp_path / "parts" / "run", 5)
@@ -180,13 +181,13 @@ def test_deterministic_run_resumes_bit_for_bit(tmp_path, monkeypatch):
     train.configure("cuda", "deterministic")
     try:
         whole, first, second = (
-            train.Trainer(recipe, shipped_digits(), 180, "cuda", "deterministic") for _ in range(3)
+            Trainer(recipe, shipped_digits(), 180, "cuda", "deterministic") for _ in range(3)
         )
         train.train(whole, tmp_path / "whole" / "run", 4)
         train.train(first, tmp_path / "parts" / "run", 2)
         train.train(second, tmp_path / "parts" / "run", 4)
     finally:
-        torch.use_deterministic_algorithms(False)
+        train.configure("cuda", "plain")
     assert_same_state(second.model.state_dict(), whole.model.state_dict())
     assert second.losses == whole.losses
 

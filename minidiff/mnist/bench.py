@@ -13,7 +13,8 @@ from minidiff.errors import UserError
 from minidiff.mnist.checkpoint import RECIPES
 from minidiff.mnist.data import Digits, load_digits
 from minidiff.mnist.ddpm import class_ddpm_example, ddpm_schedule, squared_error, to_device
-from minidiff.mnist.train import WARM_UP, Trainer, configure, device_name, fresh_model
+from minidiff.mnist.train import configure, device_name
+from minidiff.mnist.trainer import WARM_UP, Trainer, fresh_model
 
 WORKERS = 4
 
