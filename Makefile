@@ -36,8 +36,9 @@ help: ## this list
 setup: $(call needs,dev) ## .venv with everything that figures and tests need
 
 part-a: $(call needs,dev) ## all figures of Part A, into out/part-a
-	$(minidiff) part-a $(call opt,WEIGHTS,weights) $(call opt,ONLY,only) $(call opt,IMAGE,image) \
-	  $(call opt,MASK,mask) $(call opt,PROMPT,prompt) $(call flag,COMPARE,compare) $(call opt,OUT,out) $(call flag,COMPARE,compare)
+	$(minidiff) part-a $(call opt,WEIGHTS,weights) $(call opt,EMBEDDINGS,embeddings) \
+	  $(call opt,ONLY,only) $(call opt,IMAGE,image) $(call opt,MASK,mask) \
+	  $(call opt,PROMPT,prompt) $(call flag,COMPARE,compare) $(call opt,OUT,out)
 
 part-b: $(call needs,dev) ## all figures of Part B, into out/part-b
 	$(minidiff) part-b $(call opt,WEIGHTS,weights) $(call opt,OUT,out)

@@ -6,6 +6,8 @@ A chapter's own code needs one thing from here, the way its pictures get into th
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+from matplotlib.figure import Figure
 from PIL import Image, ImageChops
 
 from minidiff.errors import UserError
@@ -28,6 +30,12 @@ def save_figure(image: Image.Image, name: str) -> Image.Image:
     if not (path.is_file() and shows(path, small)):
         save_atomically(path, lambda file: small.save(file, "PNG", optimize=True))
     return image
+
+
+def save_plot(plot: Figure, name: str) -> Image.Image:
+    """The same for a matplotlib figure."""
+    plot.canvas.draw()
+    return save_figure(Image.fromarray(np.asarray(plot.canvas.buffer_rgba())), name)
 
 
 def save_animation(frames: Sequence[Image.Image], name: str, **options) -> Path:

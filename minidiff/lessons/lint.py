@@ -16,7 +16,7 @@ WIDTH = 1000  # pixels
 KILOBYTES = {".png": 120, ".gif": 300}
 
 LINK = re.compile(r"(?P<picture>!?)\[(?P<text>[^\]]*)\]\((?P<target>[^)\s]+)\)")
-SAVED = re.compile(r"save_(?:figure|animation)\(.*?\"(?P<name>\d\d-[^\"]+)\"", re.DOTALL)
+SAVED = re.compile(r"save_(?:figure|plot|animation)\(.*?\"(?P<name>\d\d-[^\"]+)\"", re.DOTALL)
 
 
 def lint(chapter: Chapter) -> list[str]:
