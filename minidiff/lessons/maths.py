@@ -10,11 +10,11 @@ MACROS = set(
     """
     Delta Phi Pr Psi Sigma Vert alpha approx bar begin beta big bigl bigr bmod boldsymbol cdot cdots
     cos delta dfrac displaystyle ell end epsilon eta exp frac gamma ge geq gt hat hspace in infty
-    int kappa lVert lambda langle lceil ldots le left leq lfloor lim ln log longrightarrow lt lvert
-    mapsto mathbb mathbf mathcal mathrm max mid min mu nabla ne neq odot operatorname overline
-    partial phi pi prime prod propto psi qquad quad rVert rangle rceil rfloor rho right rightarrow
-    rvert sigma sim sin sqrt sum tanh tau text textstyle theta tilde times to top underbrace
-    varepsilon varphi vec
+    int kappa lVert lambda langle lceil ldots le left leftarrow leq lfloor lim ln log longrightarrow
+    lt lvert mapsto mathbb mathbf mathcal mathrm max mid min mu nabla ne neq odot operatorname
+    overline partial phi pi prime prod propto psi qquad quad rVert rangle rceil rfloor rho right
+    rightarrow rvert sigma sim sin sqrt sum tanh tau text textstyle theta tilde times to top
+    underbrace varepsilon varphi vec
     """.split()
 )
 FORMULA = re.compile(r"\$\$(?P<block>.*?)\$\$|\$(?P<inline>[^$\n]+)\$", re.DOTALL)

@@ -1,0 +1,269 @@
+"""The grader: right answers pass, wrong ones are caught and named, and no code harms it."""
+
+import json
+import os
+import time
+
+import pytest
+import torch
+
+from minidiff.errors import UserError
+from minidiff.grade import mutants, runner, sandbox, solutions
+from minidiff.grade.catalogue import CATALOGUE
+from minidiff.grade.exercises import REFERENCE, all_exercises
+from minidiff.grade.expect import Wrong, close, same_dtype, same_outputs
+from minidiff.grade.hints import same, signature
+from minidiff.grade.solutions import read_solution, stub_text, sync
+from minidiff.grade.source import choose, from_text
+from minidiff.paths import ROOT
+
+EXERCISES = all_exercises()
+
+
+def first_failure(exercise, code) -> tuple[str, Exception | None]:
+    """The name of the first check that fails, and how; ("", None) if all pass."""
+    checks = dict(exercise.checks)
+    checks[REFERENCE] = lambda code: same_outputs(
+        exercise.outputs(code), runner.reference(exercise)
+    )
+    for name, check in checks.items():
+        try:
+            check(code)
+        except Exception as error:
+            return name, error
+    return "", None
+
+
+# --- exercises and solutions --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", EXERCISES)
+def test_solution_passes(name):
+    exercise = EXERCISES[name]
+    assert first_failure(exercise, from_text(exercise, read_solution(name))) == ("", None)
+
+
+@pytest.mark.parametrize("name", EXERCISES)
+def test_stub_asks_for_its_lines(name):
+    exercise = EXERCISES[name]
+    check, error = first_failure(exercise, from_text(exercise, stub_text(exercise)))
+    assert check == next(iter(exercise.checks))
+    assert type(error).__name__ == "YourTurnError" and str(error).startswith("write ")
+
+
+@pytest.mark.parametrize("name", EXERCISES)
+def test_exercise_file_has_task_and_line_counts(name):
+    text = (ROOT / "lessons" / "exercises" / f"{name}.py").read_text()
+    assert f"make grade EX={name}" in text
+    assert stub_text(EXERCISES[name]).count("raise YourTurnError") >= 1
+    assert "in the package" in stub_text(EXERCISES[name])
+
+
+def test_solutions_are_what_the_package_says():
+    assert sync(check=True) == []
+
+
+def test_shipped_equations_are_a_module_of_their_own():
+    import minidiff.equations
+
+    shipped = solutions.load_equations()
+    assert shipped is not minidiff.equations
+    half = torch.tensor(0.5)
+    assert float(shipped.forward_process(half, half, half)) == pytest.approx(0.5**0.5)
+
+
+def test_edited_solution_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(solutions, "SOLUTIONS", tmp_path)
+    good = (ROOT / "lessons" / "solutions" / "posterior_mean.py").read_text()
+    (tmp_path / "posterior_mean.py").write_text(good.replace("alpha**0.5", "alpha"))
+    with pytest.raises(UserError, match="was edited"):
+        read_solution("posterior_mean")
+
+
+# --- the catalogue ------------------------------------------------------------------------------
+
+
+def test_catalogue_is_large_and_its_texts_are_in_the_package():
+    assert len(CATALOGUE) >= 60
+    for mutation in CATALOGUE.values():
+        source = (ROOT / mutation.file).read_text()
+        assert mutation.apply(source) != source
+        assert mutation.hint.endswith((".", "?")) and mutation.picture.endswith(".")
+
+
+@pytest.mark.parametrize("name", EXERCISES)
+def test_every_exercise_has_wrong_versions_each_caught_by_its_check(name):
+    exercise, text = EXERCISES[name], read_solution(name)
+    known = [m for m in CATALOGUE.values() if m.exercise == name]
+    assert known
+    right = signature(exercise, lambda: from_text(exercise, text))
+    seen = {"the solution": right}
+    for mutation in known:
+        code = from_text(exercise, mutation.apply(text))
+        assert first_failure(exercise, code)[0] == mutation.caught_by, mutation.name
+        mine = signature(exercise, lambda code=code: code)
+        twins = [other for other, theirs in seen.items() if same(mine, theirs)]
+        assert twins == [], f"{mutation.name} behaves as {twins}"
+        seen[mutation.name] = mine
+
+
+def test_a_mutant_of_the_package_is_caught_and_named(tmp_path):
+    mutants.copy_package(tmp_path)
+    mutation = CATALOGUE["mean-x_t-abar-for-abar_prev"]
+    before = (tmp_path / mutation.file).read_text()
+    result = mutants.try_one(mutation, tmp_path)
+    assert mutants.fault_of(mutation, result) == ""
+    assert (tmp_path / mutation.file).read_text() == before
+
+
+def test_a_mutant_that_nobody_catches_is_reported():
+    mutation = CATALOGUE["cfg-swapped"]
+    passed = runner.Result("classifier_free_guidance", "1.6", "passed")
+    assert mutants.fault_of(mutation, passed) == "every check passed"
+    other = runner.Result("classifier_free_guidance", "1.6", "failed", failed_check="another")
+    assert "caught by `another`" in mutants.fault_of(mutation, other)
+    with pytest.raises(UserError, match="the catalogue has no 'x'"):
+        mutants.choose_mutations("x")
+
+
+# --- what students' code may do -----------------------------------------------------------------
+
+HEAD = """import os, sys, time
+import torch
+
+def classifier_free_guidance(eps_uncond, eps_cond, scale):
+"""
+
+
+def grade_body(tmp_path, body: str, limit: float | None = None, monkeypatch=None) -> runner.Result:
+    """Grade a file whose function has this body."""
+    lines = "".join(f"    {line}\n" for line in body.splitlines())
+    (tmp_path / "classifier_free_guidance.py").write_text(HEAD + lines)
+    if limit:
+        call = sandbox.call
+        monkeypatch.setattr(sandbox, "call", lambda function: call(function, limit))
+    return runner.grade(EXERCISES["classifier_free_guidance"], choose(str(tmp_path)))
+
+
+@pytest.mark.parametrize(
+    ("body", "sentence"),
+    [
+        ("return 1 / 0", "raised ZeroDivisionError: division by zero (classifier_free_guidance.py"),
+        ("return eps_unknown", "raised NameError"),
+        ("return None", "is nothing (None); it should be a tensor"),
+        ("return eps_cond * float('nan')", "is NaN in 96 of 96 places"),
+        ("return eps_cond[:1]", "has shape (1, 3, 4, 4); it should have (2, 3, 4, 4)"),
+        ("sys.exit(0)", "raised SystemExit"),
+        ("os._exit(3)", "ended the whole program (status 3)"),
+        ("raise KeyboardInterrupt", "raised KeyboardInterrupt"),
+        ("return classifier_free_guidance(eps_uncond, eps_cond, scale)", "raised RecursionError"),
+        ("return torch.zeros(1 << 40)", "raised RuntimeError"),
+        ("return 'x' * (1 << 40)", "raised MemoryError"),
+    ],
+)
+def test_what_goes_wrong_is_one_sentence(tmp_path, body, sentence):
+    result = grade_body(tmp_path, body)
+    assert result.state == "failed"
+    assert sentence in result.message and "\n" not in result.message
+
+
+def test_code_without_end_is_stopped(tmp_path, monkeypatch):
+    began = time.monotonic()
+    result = grade_body(tmp_path, "while True:\n    time.sleep(0.01)", 1.0, monkeypatch)
+    assert "did not finish within 1 seconds" in result.message
+    assert time.monotonic() - began < 60
+
+
+def test_much_output_is_cut(tmp_path):
+    result = grade_body(tmp_path, "for i in range(10**5): print('again', i)\nreturn eps_cond")
+    assert len(result.printed) < 1100 and "characters more" in result.printed
+
+
+def test_syntax_error_and_missing_names(tmp_path):
+    result = grade_body(tmp_path, "return (")
+    assert "SyntaxError" in result.message
+    (tmp_path / "classifier_free_guidance.py").write_text("x = 1\n")
+    source = choose(str(tmp_path))
+    result = runner.grade(EXERCISES["classifier_free_guidance"], source)
+    assert "there is no `classifier_free_guidance` in the file" in result.message
+    result = runner.grade(EXERCISES["posterior_mean"], source)
+    assert "there is no file posterior_mean.py" in result.message
+
+
+def test_another_way_to_write_it_passes(tmp_path):
+    body = "print('hello')\nreturn torch.lerp(eps_uncond, eps_cond, scale)"
+    result = grade_body(tmp_path, body)
+    assert result.state == "passed" and result.printed == "hello\n"
+
+
+def test_known_mistake_gets_its_hint(tmp_path):
+    body = "difference = eps_cond - eps_uncond\nreturn eps_cond + scale * difference"
+    result = grade_body(tmp_path, body)
+    assert result.mutation == "cfg-one-plus-w"
+    assert result.failed_check == "scale 0 ignores the prompt"
+
+
+# --- the command --------------------------------------------------------------------------------
+
+
+def test_report_and_exit_status(tmp_path, capsys):
+    with pytest.raises(SystemExit) as stop:
+        runner.main(ex="posterior_mean", source=str(stubs(tmp_path)))
+    assert stop.value.code == 1
+    out = capsys.readouterr().out
+    assert "to do   write posterior_mean" in out and "0 of 1 exercises right" in out
+    runner.main(ex="posterior_mean", source="solutions")
+    assert "1 of 1 exercises right" in capsys.readouterr().out
+
+
+def stubs(folder):
+    (folder / "posterior_mean.py").write_text(stub_text(EXERCISES["posterior_mean"]))
+    return folder
+
+
+def test_json_for_an_autograder(capsys):
+    runner.main(ex="x0_from_eps, posterior_mean", source="minidiff", json=True)
+    summary = json.loads(capsys.readouterr().out)
+    assert summary["passed"] and summary["score"] == summary["out_of"] == 2
+    assert [e["name"] for e in summary["exercises"]] == ["x0_from_eps", "posterior_mean"]
+
+
+def test_unknown_names_are_refused():
+    with pytest.raises(UserError, match="no exercise is called 'nonsense'"):
+        runner.main(ex="nonsense")
+    with pytest.raises(UserError, match="there is no folder 'nowhere' to grade"):
+        runner.main(source="nowhere")
+
+
+def test_grading_the_package_leaves_this_process_alone():
+    before = torch.get_default_dtype(), os.getcwd()
+    import minidiff.equations as mine
+
+    runner.grade(EXERCISES["posterior_mean"], choose("minidiff"))
+    import minidiff.equations as again
+
+    assert again is mine and before == (torch.get_default_dtype(), os.getcwd())
+
+
+# --- sentences ----------------------------------------------------------------------------------
+
+
+def test_sentences_have_the_numbers():
+    with pytest.raises(Wrong, match=r"y is 3 at \[1\]; it should be 2"):
+        close(torch.tensor([2.0, 3.0]), 2.0, "y")
+    with pytest.raises(Wrong, match="y is a float; it should be a tensor"):
+        close(1.0, torch.ones(2), "y")
+    with pytest.raises(Wrong, match="y is float64; it should stay float32"):
+        same_dtype(torch.zeros(1).double(), torch.float32, "y")
+
+
+@pytest.mark.slow
+def test_gallery_draws_a_mistake_and_leaves_the_package_alone():
+    from minidiff.grade.gallery import draw
+
+    before = (ROOT / "minidiff" / "equations.py").read_text()
+    right, wrong = draw(None, "forward"), draw("forward-swapped")
+    assert right.size == wrong.size and right.tobytes() != wrong.tobytes()
+    assert (ROOT / "minidiff" / "equations.py").read_text() == before
+    with pytest.raises(UserError, match="no picture shows"):
+        draw("timesteps-ascending")
