@@ -7,7 +7,9 @@ import warnings
 import pytest
 import torch
 from reference_files import read_texts
+from tiny_checkpoint import write_tiny_checkpoint
 
+from minidiff.deepfloyd.text import TextEncoder
 from minidiff.deepfloyd.tokenizer import Tokenizer, clusters
 from minidiff.errors import UserError
 from minidiff.paths import DEMO
@@ -203,3 +205,12 @@ def test_extra_ids_follow_the_config(folder):
     path.unlink()
     assert len(with_all) - len(with_ten) == 90
     assert len(Tokenizer.from_folder(folder)) == len(with_all)  # 100 is T5's number
+
+
+def test_ids_must_have_embeddings(tmp_path):
+    """The 100 extra ids too: a literal <extra_id_0> would otherwise end in an index error."""
+    write_tiny_checkpoint(tmp_path)
+    path = tmp_path / "text_encoder" / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"vocab_size": 2048}))
+    with pytest.raises(UserError, match="2148 ids, but the text encoder only 2048"):
+        TextEncoder(tmp_path, torch.device("cpu"), torch.float32).load()

@@ -44,6 +44,11 @@ class TextEncoder:
             tokenizer = Tokenizer.from_folder(self.folder)
             part = self.folder / "text_encoder"
             config = T5Config.from_dict(read_json(part / "config.json"))
+            if len(tokenizer) > config.vocab_size:
+                raise UserError(
+                    f"{self.folder}: the tokenizer has {len(tokenizer)} ids, but the text encoder"
+                    f" only {config.vocab_size} embeddings: they are not of one checkpoint"
+                )
             encoder = build(lambda: T5Encoder(config))
             files = find_weights(part, "model", fp16_first=self.dtype != torch.float32)
             load_weights(encoder, files, self.device, self.dtype, aliases=ALIASES, fp32=stays_fp32)
