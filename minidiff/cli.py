@@ -88,4 +88,6 @@ def fail(message: str, status: int) -> int:
 
 
 def say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    """One line; what a damaged file has put into it cannot move the cursor or break the line."""
+    shown = "".join(c if c.isprintable() else " " for c in line)
+    print(shown.encode(errors="replace").decode(), file=sys.stderr, flush=True)

@@ -201,6 +201,12 @@ def throw(error):
     raise error
 
 
+def test_a_message_stays_on_its_line(run, monkeypatch):
+    error = UserError("a\nb\x1b[2Jc\ud800")
+    monkeypatch.setattr("minidiff.draw.sample", lambda **_: throw(error))
+    assert run("sample", "a cat")[2] == "minidiff: a b [2Jc \n"
+
+
 def test_our_own_errors_keep_their_traceback(run, monkeypatch):
     monkeypatch.setattr("minidiff.draw.sample", lambda **_: throw(RuntimeError("a bug")))
     with pytest.raises(RuntimeError, match="a bug"):

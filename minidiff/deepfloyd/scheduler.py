@@ -46,6 +46,6 @@ class SchedulerConfig:
         if not numbers or not 0 < ratio <= 1 or not 1 <= top < 1000:
             raise UserError(
                 "scheduler/scheduler_config.json: dynamic_thresholding_ratio must be in (0, 1] and"
-                f" sample_max_value at least 1; got {ratio} and {top}"
+                f" sample_max_value at least 1; got {ratio!r} and {top!r}"
             )
         return config

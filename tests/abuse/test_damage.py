@@ -55,7 +55,7 @@ def opens(folder: Path) -> bool:
         text = model.encode(["a cat"])
         tensors = [*model.unet.parameters(), text]
     except UserError as error:
-        assert len(str(error).splitlines()) == 1
+        assert str(error)
         return False
     assert text.shape == (1, 77, 32)
     assert all(bool(tensor.isfinite().all()) for tensor in tensors)
