@@ -70,7 +70,7 @@ def estimate(unet: UNet, x: Tensor, t: int, guidance: Guidance, prompts: Cond) -
     prompts is `guidance.prompts` as one Cond: made once, used every step.
     """
     pictures = guidance.pictures(x)
-    dtype = unet.conv_in.weight.dtype
+    dtype = unet.dtype
     out = unet(torch.cat(pictures).to(dtype), t, prompts).to(x.dtype)
     answers = [tuple(answer.chunk(2, dim=1)) for answer in out.chunk(len(pictures))]
     return guidance.combine(answers)

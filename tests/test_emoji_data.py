@@ -220,7 +220,7 @@ def test_caption_mix_follows_its_table():
     assert sum(share for share, _ in captions.FORMS) == pytest.approx(1)
     assert neutral == pytest.approx(0.04, abs=0.005)
     assert coloured == pytest.approx(0.96 * captions.COLOUR_SHARE, abs=0.01)
-    assert plain == pytest.approx(0.44 * (1 - captions.COLOUR_SHARE), abs=0.01)
+    assert plain == pytest.approx(0.34 * (1 - captions.COLOUR_SHARE), abs=0.01)
 
 
 def test_a_caption_names_the_colour_it_asks_for():

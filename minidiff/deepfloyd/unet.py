@@ -43,6 +43,10 @@ class Cond:
         """Apply f to every tensor."""
         return Cond(f(self.pooled), tuple(map(f, self.keys)), tuple(map(f, self.values)))
 
+    def tensors(self) -> list[Tensor]:
+        """Every tensor, in a fixed order."""
+        return [self.pooled, *self.keys, *self.values]
+
     def take(self, rows) -> "Cond":
         """The given prompts, in that order and as often as named: take([0, 0, 2])."""
         rows = torch.as_tensor(rows, device=self.pooled.device)
@@ -301,6 +305,11 @@ class UNet(nn.Module):
 
         self.conv_norm_out = nn.GroupNorm(config.norm_num_groups, top, config.norm_eps)
         self.conv_out = nn.Conv2d(top, config.out_channels, 3, padding=1)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """What the weights are stored in, and pictures must be given in."""
+        return self.conv_in.weight.dtype
 
     def attention_layers(self) -> list[Attention]:
         """All attention layers in the order they run: down, middle, up."""

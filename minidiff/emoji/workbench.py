@@ -110,7 +110,7 @@ class Workbench:
     @torch.no_grad()
     def predict(self, x_t: Tensor, t: int, cond: Cond) -> tuple[Tensor, Tensor]:
         """(eps, v) in fp32 for pictures that are all at t, a batch at a time."""
-        dtype = self.model.unet.conv_in.weight.dtype
+        dtype = self.model.unet.dtype
         outs = []
         for rows in torch.arange(len(x_t)).split(self.batch):
             outs.append(self.model.unet(x_t[rows].to(dtype), t, cond.take(rows.tolist())).float())

@@ -38,14 +38,14 @@ DEMO_PROMPTS = Prompts(
     edits=(("tower.png", "a rocket"), ("wolf.png", "a photo of a man"), ("candle.png", "a rocket")),
     # The clearest of 400 pairs each, scored by minidiff/emoji/illusions.py.
     anagrams=(
-        ("jar", "hourglass done", 8),
-        ("watermelon", "croissant", 9),
-        ("adhesive bandage", "poultry leg", 4),
+        ("jar", "hourglass done", 16),
+        ("bell", "fire", 6),
+        ("train", "classical building", 16),
     ),
     hybrids=(
-        ("rosette", "slightly smiling face", 17),
-        ("unlocked", "bell", 0),
-        ("soap", "white heart", 7),
+        ("rosette", "smiling face with smiling eyes", 3),
+        ("ice", "page facing up", 14),
+        ("memo", "optical disk", 4),
     ),
 )
 OFFICIAL_PROMPTS = Prompts(
