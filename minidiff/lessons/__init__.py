@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image, ImageChops
 
@@ -34,8 +35,9 @@ def save_figure(image: Image.Image, name: str) -> Image.Image:
 
 def save_plot(plot: Figure, name: str) -> Image.Image:
     """The same for a matplotlib figure."""
-    plot.canvas.draw()
-    return save_figure(Image.fromarray(np.asarray(plot.canvas.buffer_rgba())), name)
+    canvas = FigureCanvasAgg(plot)
+    canvas.draw()
+    return save_figure(Image.fromarray(np.asarray(canvas.buffer_rgba())), name)
 
 
 def save_animation(frames: Sequence[Image.Image], name: str, **options) -> Path:
