@@ -8,8 +8,8 @@ Start reading at `minidiff/equations.py`: that is the file you are meant to chan
 """
 
 
-def load(folder=None, device=None, dtype=None, embeddings=None):
+def load(folder=None, device=None, dtype=None, embeddings=None, compile=False):
     """Open a checkpoint: see minidiff.model.load. Here so that `import minidiff` stays instant."""
     from minidiff.model import load
 
-    return load(folder, device, dtype, embeddings)
+    return load(folder, device, dtype, embeddings, compile)

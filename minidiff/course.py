@@ -73,7 +73,7 @@ def inpaint(
     keep = keep_outside(original_image, mask, model.schedule, noise)
     pairs = course_pairs(timesteps or strided_timesteps())
     steps = denoise(
-        model.unet, model.schedule, noise.draw(), pairs, guidance, noise, after_step=keep
+        model.fast_unet, model.schedule, noise.draw(), pairs, guidance, noise, after_step=keep
     )
     return last(steps)
 
@@ -119,7 +119,7 @@ def make_hybrids(
 def walk(model, x: Tensor, guidance: Guidance, i_start: int, noise, timesteps) -> Tensor:
     """The loop from timesteps[i_start] to the end of the list; (B, 3, H, W)."""
     pairs = course_pairs(timesteps or strided_timesteps())
-    return last(denoise(model.unet, model.schedule, x, pairs, guidance, noise, start=i_start))
+    return last(denoise(model.fast_unet, model.schedule, x, pairs, guidance, noise, start=i_start))
 
 
 def rows(model, prompt_embeds: Tensor, n: int) -> Cond:

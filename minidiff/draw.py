@@ -46,6 +46,7 @@ class Settings:
     device: str | None = None
     dtype: torch.dtype | None = None
     embeddings: str | None = None
+    compile: bool = False
 
     def __post_init__(self):
         if not math.isfinite(self.guidance):
@@ -139,7 +140,13 @@ class Studio:
 
     def __init__(self, settings: Settings):
         self.settings = settings
-        self.model = load(settings.weights, settings.device, settings.dtype, settings.embeddings)
+        self.model = load(
+            settings.weights,
+            settings.device,
+            settings.dtype,
+            settings.embeddings,
+            settings.compile,
+        )
         self.pairs, self.threshold = self.walk()
         self.index: dict[str, int] = {}
         self.conds: Cond | None = None
@@ -213,7 +220,7 @@ class Studio:
         else:
             x = noised_start(original, self.pairs, starts, model.schedule, noise)
         walk = denoise(
-            model.unet, model.schedule, x, self.pairs, guidance, noise,
+            model.fast_unet, model.schedule, x, self.pairs, guidance, noise,
             start=starts, threshold=self.threshold, after_step=keep,
         )  # fmt: skip
         frames = [x]

@@ -17,6 +17,7 @@ from minidiff.deepfloyd.checkpoint import (
     stored_dtype,
 )
 from minidiff.deepfloyd.embeddings import PrecomputedText, read_embeddings
+from minidiff.deepfloyd.graphed import GraphedUNet
 from minidiff.deepfloyd.scheduler import SchedulerConfig
 from minidiff.deepfloyd.text import TextEncoder
 from minidiff.deepfloyd.unet import UNet
@@ -38,6 +39,7 @@ class Model:
 
     encode           list of prompts -> text states (B, 77, encoder_hid_dim)
     unet             the UNet, see deepfloyd/unet.py
+    fast_unet        the same, as loops call it: on CUDA its steps are recorded and replayed
     sample_size      side of the pictures, 64
     threshold_ratio, threshold_max   the checkpoint's numbers for equations.dynamic_threshold
     """
@@ -52,11 +54,16 @@ class Model:
     threshold_max: float
     device: torch.device
     dtype: torch.dtype
+    compile: bool = False
 
     @cached_property
     def unet(self) -> UNet:
         # Convolutions run faster with the channels innermost, on CPUs and GPUs alike.
         return self.open_unet().to(memory_format=torch.channels_last)
+
+    @cached_property
+    def fast_unet(self) -> UNet | GraphedUNet:
+        return GraphedUNet(self.unet, self.compile) if self.device.type == "cuda" else self.unet
 
 
 def load(
@@ -64,6 +71,7 @@ def load(
     device: str | torch.device | None = None,
     dtype: torch.dtype | None = None,
     embeddings: str | Path | None = None,
+    compile: bool = False,
 ) -> Model:
     """Open a checkpoint in the official layout: its configs and headers are checked now.
 
@@ -72,12 +80,15 @@ def load(
     dtype   default: float32, but on cuda the dtype in which the UNet is stored
     embeddings  a file of text states to use in place of the text encoder, see
                 deepfloyd/embeddings.py; default: $MINIDIFF_EMBEDDINGS, if that is set
+    compile     let torch.compile fuse the steps of `fast_unet`; only on cuda, slow to start
     Raises UserError for anything missing, damaged, or not a stage-I model.
     """
     folder = weights_folder(folder)
     check_folder(folder)
     check_manifest(folder)
     device = pick_device(device)
+    if compile and device.type != "cuda":
+        raise UserError(f"compile speeds up CUDA devices only, and this is {device.type}")
     raw = read_json(folder / "unet" / "config.json")
     scheduler = SchedulerConfig.from_dict(read_json(folder / "scheduler" / "scheduler_config.json"))
     config = UNetConfig.from_dict(raw)
@@ -98,6 +109,7 @@ def load(
         threshold_max=scheduler.sample_max_value,
         device=device,
         dtype=dtype,
+        compile=compile,
     )
 
 

@@ -61,6 +61,7 @@ DRAWING = [
     CHECKPOINT,
     DEVICE,
     DTYPE,
+    option("--compile", action="store_true", help="let torch.compile fuse the steps; cuda only"),
     EMBEDDINGS,
     option("--out", default="out", metavar="DIR", help="where the files go; default: out"),
     option("--gif", action="store_true", help="write the denoising as a GIF too"),

@@ -9,6 +9,9 @@ from safetensors.torch import load_file, save_file
 from tiny_checkpoint import SCHEDULER, UNET, write_json, write_tiny_checkpoint
 
 import minidiff
+from minidiff.deepfloyd.streaming import StreamedT5
+from minidiff.deepfloyd.t5 import T5Encoder
+from minidiff.deepfloyd.text import TextEncoder
 from minidiff.errors import UserError
 from minidiff.paths import DEMO, weights_folder
 
@@ -298,3 +301,35 @@ def test_an_index_with_a_truncated_json_number(tmp_path):
     index = next(folder.glob("unet/*.index.json"))
     index.write_text(json.dumps(json.loads(index.read_text()))[:-1])
     fails(folder, "not valid JSON")
+
+
+# --- block by block ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_a_streamed_encoder_gives_the_same_bits(tiny, dtype):
+    prompts = ["a cat", "", "a dog on a hill"]
+    whole = TextEncoder(tiny, torch.device("cpu"), dtype, stream=False)
+    streamed = TextEncoder(tiny, torch.device("cpu"), dtype, stream=True)
+    assert torch.equal(whole(prompts), streamed(prompts))
+    _, encoder = streamed.load()
+    assert isinstance(encoder, StreamedT5)
+    assert all(p.is_meta for p in encoder.whole.parameters())  # nothing stays
+
+
+def test_the_encoder_streams_where_it_does_not_fit(tiny, monkeypatch):
+    encode = TextEncoder(tiny, torch.device("cpu"), torch.float32)
+    _, encoder = encode.load()
+    assert isinstance(encoder, T5Encoder)
+    monkeypatch.setattr("minidiff.deepfloyd.text.free_memory", lambda device: 1 << 20)
+    encode.free()
+    assert isinstance(encode.load()[1], StreamedT5)
+
+
+def test_a_streamed_encoder_is_checked_before_it_is_used(tiny):
+    path = tiny / T5_FILE
+    tensors = load_file(path)
+    del tensors["encoder.final_layer_norm.weight"]
+    save_file(tensors, path)
+    with pytest.raises(UserError, match=r"1 missing: encoder.final_layer_norm.weight"):
+        TextEncoder(tiny, torch.device("cpu"), torch.float32, stream=True).load()

@@ -175,6 +175,7 @@ class TinyModel:
                 }
             )
         )
+        self.fast_unet = self.unet
         self.schedule = cosine_schedule()
 
     def encode(self, texts: list[str]) -> torch.Tensor:

@@ -10,6 +10,7 @@ time is there a second copy of the model.
 """
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -162,12 +163,29 @@ def load_weights(
     fp32     which keys stay in float32 when dtype is float16
     Raises UserError: keys missing, unexpected, twice, of another shape or type; NaN or infinity.
     """
-    aliases = aliases or {}
     check_headers(module, files, aliases)
+    fill(module, files, device, dtype, aliases=aliases, fp32=fp32)
+    return module.eval()
+
+
+def fill(
+    module: nn.Module,
+    files: list[Path],
+    device: torch.device,
+    dtype: torch.dtype,
+    *,
+    aliases: dict[str, str] | None = None,
+    fp32: Callable[[str], bool] = lambda key: False,
+    prefix: str = "",
+) -> None:
+    """Read the tensors whose keys begin with `prefix`; the headers have been checked before."""
+    aliases = aliases or {}
     for path in files:
         with open_weights(path) as file:
             for stored in file.keys():
                 key = aliases.get(stored, stored)
+                if not key.startswith(prefix):
+                    continue
                 wide = dtype == torch.float16 and fp32(key)
                 tensor = torch.empty(
                     tuple(file.get_slice(stored).get_shape()),
@@ -176,7 +194,6 @@ def load_weights(
                 ).copy_(file.get_tensor(stored))
                 check_finite(tensor, stored, path)
                 put(module, key, tensor)
-    return module.eval()
 
 
 def put(module: nn.Module, key: str, tensor: Tensor) -> None:
@@ -231,3 +248,17 @@ def faults_message(files: list[Path], faults: dict[str, list[str]]) -> str:
         f"the weights in {folder} do not fit {folder / 'config.json'}: {'; '.join(parts)}."
         " Both must come from one repository and one revision: fetch them again"
     )
+
+
+# --- room -------------------------------------------------------------------------------------
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes that are free on a device; on the CPU, what programs could get without swapping."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        return next(int(line.split()[1]) << 10 for line in lines if "MemAvailable" in line)
+    except (OSError, StopIteration):
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

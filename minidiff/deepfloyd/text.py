@@ -7,7 +7,14 @@ import torch
 from torch import Tensor
 
 from minidiff.deepfloyd.captions import clean_caption
-from minidiff.deepfloyd.checkpoint import build, find_weights, load_weights, read_json
+from minidiff.deepfloyd.checkpoint import (
+    build,
+    find_weights,
+    free_memory,
+    load_weights,
+    read_json,
+)
+from minidiff.deepfloyd.streaming import StreamedT5
 from minidiff.deepfloyd.t5 import T5Config, T5Encoder
 from minidiff.deepfloyd.tokenizer import LENGTH, Tokenizer
 from minidiff.errors import UserError
@@ -15,6 +22,8 @@ from minidiff.errors import UserError
 # The embedding table goes by two names in official files; a file may hold either or both.
 ALIASES = {"encoder.embed_tokens.weight": "shared.weight"}
 BATCH = 32  # prompts at a time: T5-XXL's activations stay small beside its weights
+STREAMED_BATCH = 256  # every batch reads all weights anew
+SPARE_BYTES = 1 << 30  # beside the weights: activations, and what torch itself takes
 
 
 def clean(prompt: str) -> str:
@@ -31,15 +40,17 @@ def stays_fp32(key: str) -> bool:
 class TextEncoder:
     """An official folder's text_encoder/ and tokenizer/, read at the first prompt.
 
-    T5-XXL is larger than the UNet: encode all prompts first, then `free()` it.
+    T5-XXL is larger than the UNet: encode all prompts first, then `free()` it. Where it does not
+    fit, its blocks are read one at a time (deepfloyd/streaming.py); `stream` decides by hand.
     """
 
     folder: Path
     device: torch.device
     dtype: torch.dtype
-    loaded: tuple[Tokenizer, T5Encoder] | None = field(default=None, repr=False)
+    stream: bool | None = None
+    loaded: tuple[Tokenizer, T5Encoder | StreamedT5] | None = field(default=None, repr=False)
 
-    def load(self) -> tuple[Tokenizer, T5Encoder]:
+    def load(self) -> tuple[Tokenizer, T5Encoder | StreamedT5]:
         if self.loaded is None:
             tokenizer = Tokenizer.from_folder(self.folder)
             part = self.folder / "text_encoder"
@@ -51,9 +62,20 @@ class TextEncoder:
                 )
             encoder = build(lambda: T5Encoder(config))
             files = find_weights(part, "model", fp16_first=self.dtype != torch.float32)
-            load_weights(encoder, files, self.device, self.dtype, aliases=ALIASES, fp32=stays_fp32)
+            how = {"aliases": ALIASES, "fp32": stays_fp32}
+            if self.streams(encoder):
+                encoder = StreamedT5(encoder, files, self.device, self.dtype, **how)
+            else:
+                load_weights(encoder, files, self.device, self.dtype, **how)
             self.loaded = tokenizer, encoder
         return self.loaded
+
+    def streams(self, encoder: T5Encoder) -> bool:
+        """Whether to read block by block: as asked, else when the whole would not fit."""
+        if self.stream is not None:
+            return self.stream
+        size = sum(p.numel() for p in encoder.parameters()) * self.dtype.itemsize
+        return size + SPARE_BYTES > free_memory(self.device)
 
     def free(self) -> None:
         """Let go of the encoder's memory; the next prompt would load it again."""
@@ -83,7 +105,8 @@ class TextEncoder:
         tokenizer, encoder = self.load()
         cleaned = [clean(prompt) for prompt in prompts]
         states = []
-        for i in range(0, len(cleaned), BATCH):
-            ids, mask = tokenizer(cleaned[i : i + BATCH])
+        batch = STREAMED_BATCH if isinstance(encoder, StreamedT5) else BATCH
+        for i in range(0, len(cleaned), batch):
+            ids, mask = tokenizer(cleaned[i : i + batch])
             states.append(encoder(ids.to(self.device), mask.to(self.device)))
         return torch.cat(states).to(self.dtype)

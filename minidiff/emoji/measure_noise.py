@@ -76,7 +76,7 @@ def denoising(bench: Workbench) -> list[Row]:
         x_t = forward_process(x0, abar, noise.draw())
         once = x0_from_eps(x_t, bench.predict(x_t, t, cond)[0], abar)
         walk = course_pairs([t, *(s for s in strided_timesteps() if s < t)])
-        steps = denoise(bench.model.unet, bench.model.schedule, x_t, walk, Plain(cond), noise)
+        steps = denoise(bench.model.fast_unet, bench.model.schedule, x_t, walk, Plain(cond), noise)
         blurred, sigma = best_blur(x_t, x0, abar)
         for name, error in (
             ("one step", squared_error(once, x0)),

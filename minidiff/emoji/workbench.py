@@ -97,7 +97,7 @@ class Workbench:
         fixed_v: float | None = None,
     ) -> Tensor:
         """A sample per seed, a batch at a time; guide(rows) makes the guidance of those rows."""
-        unet, schedule, walk = self.model.unet, self.model.schedule, even_pairs(steps)
+        unet, schedule, walk = self.model.fast_unet, self.model.schedule, even_pairs(steps)
         done = []
         for first in range(0, len(seeds), self.batch):
             rows = slice(first, first + self.batch)

@@ -39,12 +39,12 @@ DEMO_PROMPTS = Prompts(
     # The clearest of 400 pairs each, scored by minidiff/emoji/illusions.py.
     anagrams=(
         ("jar", "hourglass done", 16),
-        ("bell", "fire", 6),
         ("train", "classical building", 16),
+        ("lipstick", "pizza", 1),
     ),
     hybrids=(
         ("rosette", "smiling face with smiling eyes", 3),
-        ("ice", "page facing up", 14),
+        ("cloud with rain", "speaker medium volume", 7),
         ("memo", "optical disk", 4),
     ),
 )

@@ -92,7 +92,9 @@ class Studio:
     ) -> list[Step]:
         """Run the loop with a progress bar and keep every step; options as in sampling.denoise."""
         pairs = pairs or self.pairs
-        steps = denoise(self.model.unet, self.model.schedule, x, pairs, guidance, noise, **options)
+        steps = denoise(
+            self.model.fast_unet, self.model.schedule, x, pairs, guidance, noise, **options
+        )
         return list(tqdm(steps, name, len(pairs), leave=False, disable=not sys.stderr.isatty()))
 
     # --- files -------------------------------------------------------------------------------

@@ -1,6 +1,5 @@
 """Saying what is in a folder: which model, what is missing, whether it fits, what to run next."""
 
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from minidiff.deepfloyd.checkpoint import (
     build,
     check_headers,
     find_weights,
+    free_memory,
     open_weights,
     read_json,
 )
@@ -191,16 +191,6 @@ def print_fit(parts: list[Part]) -> None:
         f"  memory        {need / 1e9:.1f} GB in {'float32' if width == 4 else 'float16'}"
         f" {verdict} into the {have / 1e9:.1f} GB that are free on {device.type}"
     )
-
-
-def free_memory(device: torch.device) -> int:
-    if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        return next(int(line.split()[1]) << 10 for line in lines if "MemAvailable" in line)
-    except (OSError, StopIteration):
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def print_next(folder: Path, parts: dict[str, Part]) -> None:

@@ -1,0 +1,111 @@
+"""One guided step of the UNet at the official sizes: ours against diffusers, in one run.
+
+Weights are random, for they do not change the speed. Theirs is measured eager in both memory
+layouts and compiled (reduce-overhead) in the layout that was faster; ours as a notebook has it
+(steps recorded as CUDA graphs, nothing compiled) and with compile=True.
+"""
+
+import gc
+import time
+
+import torch
+from diffusers import UNet2DConditionModel
+from torch import Tensor, nn
+
+from minidiff.deepfloyd.graphed import GraphedUNet
+from minidiff.deepfloyd.unet import UNet
+from minidiff.deepfloyd.unet_config import UNetConfig
+from tests.bench.timing import floor_ms, interleaved, milliseconds, relative_error
+from tests.configs import OFFICIAL_UNETS
+
+DTYPE = torch.float16
+
+
+@torch.no_grad()
+def measure(name: str, batch: int = 2, compiled: bool = True) -> dict:
+    """Time one model; prints a block and returns its numbers. batch: 2 is one guided picture."""
+    torch.backends.cudnn.benchmark = True
+    ours, theirs = random_twins(name)
+    x, t, text = inputs(batch, OFFICIAL_UNETS[name][0]["encoder_hid_dim"])
+    cond = ours.prepare(text)
+
+    def their_step(model):
+        return lambda: model(x, t, encoder_hidden_states=text, return_dict=False)[0]
+
+    steps = {"diffusers eager": their_step(theirs)}
+    contiguous = interleaved(steps, rounds=10)["diffusers eager"]
+    theirs.to(memory_format=torch.channels_last)
+    graphed = GraphedUNet(ours)
+    steps = {"diffusers eager, channels_last": their_step(theirs)}
+    steps |= {"ours, plain calls": lambda: ours(x, t, cond)}
+    steps |= {"ours, recorded": lambda: graphed(x, t, cond)}
+    cold = {}
+    if compiled:
+        last = interleaved({"channels_last": their_step(theirs)}, rounds=10)["channels_last"]
+        if contiguous.median < last.median:
+            theirs.to(memory_format=torch.contiguous_format)
+        their_compiled = their_step(torch.compile(theirs, mode="reduce-overhead"))
+        our_compiled = GraphedUNet(ours, compile=True)
+        steps |= {"diffusers compiled": their_compiled}
+        steps |= {"ours, compiled": lambda: our_compiled(x, t, cond)}
+        for what in ("diffusers compiled", "ours, compiled"):
+            started = time.perf_counter()
+            milliseconds(steps[what])
+            cold[what] = round(time.perf_counter() - started, 1)
+    times = interleaved(steps)
+    times = {"diffusers eager": contiguous} | times
+    plain = ours(x, t, cond)
+    errors = {what: relative_error(step(), plain) for what, step in steps.items()}
+    found = {
+        "model": name,
+        "batch": batch,
+        "floor": floor_ms(ours, lambda: ours(x, t, cond)),
+        "times": {what: vars(timing) for what, timing in times.items()},
+        "errors": errors,
+        "seconds of the first call": cold,
+    }
+    report(found, times)
+    return found
+
+
+def report(found: dict, times: dict) -> None:
+    print(f"\n{found['model']}, {found['batch']} pictures, fp16; floor {found['floor']:.2f} ms")
+    eager = times["diffusers eager"].median
+    compiled = times.get("diffusers compiled")
+    for what, timing in times.items():
+        ratio = f"{eager / timing.median:5.2f} x their eager"
+        if compiled:
+            ratio += f"  {compiled.median / timing.median:5.2f} x their compiled"
+        error = found["errors"].get(what)
+        error = "" if error is None else f"  differs {error:.1e}"
+        print(f"  {what:32} {timing!s:32} {ratio}{error}")
+    for what, seconds in found["seconds of the first call"].items():
+        print(f"  first call, {what}: {seconds} s")
+
+
+def random_twins(name: str) -> tuple[UNet, UNet2DConditionModel]:
+    """Both models on the GPU in fp16 with the same random weights."""
+    config = OFFICIAL_UNETS[name][0]
+    ours = on_gpu(lambda: UNet(UNetConfig.from_dict(config)))
+    theirs = on_gpu(lambda: UNet2DConditionModel(**config))
+    theirs.load_state_dict(ours.state_dict())
+    return ours.to(memory_format=torch.channels_last), theirs
+
+
+def on_gpu(make) -> nn.Module:
+    gc.collect()
+    torch.cuda.empty_cache()
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(DTYPE)
+    try:
+        with torch.device("cuda"):
+            return make().eval().requires_grad_(False)
+    finally:
+        torch.set_default_dtype(before)
+
+
+def inputs(batch: int, text_dim: int) -> tuple[Tensor, Tensor, Tensor]:
+    generator = torch.Generator("cuda").manual_seed(180)
+    x = torch.randn(batch, 3, 64, 64, device="cuda", generator=generator).to(DTYPE)
+    text = torch.randn(batch, 77, text_dim, device="cuda", generator=generator).to(DTYPE)
+    return x, torch.full((batch,), 500, device="cuda"), text
