@@ -96,8 +96,8 @@ train-emoji: $(call needs,train) ## train the demo checkpoint on a GPU: STEPS= o
 eval-demo: $(call needs,dev) ## measure what the demo draws: WEIGHTS= FAST=1
 	$(minidiff) eval-demo $(call opt,WEIGHTS,weights) $(call flag,FAST,fast) $(call opt,OUT,out)
 
-bench: $(call needs,dev) ## time the training of Part B on a GPU
-	$(minidiff) bench
+bench: $(call needs,parity) ## time it on a GPU against diffusers: PARTS="step loop mnist ..."
+	$(PY) -m tests.bench $(if $(call given,PARTS),$$PARTS)
 
 clean: ## remove what the targets wrote: out/ and .venv/ (data/, runs/ and weights/ stay)
 	rm -rf out .venv .pytest_cache .ruff_cache .hypothesis build *.egg-info

@@ -242,12 +242,6 @@ VERBS = {
         [option("folder")],
         "weights seal weights/emoji-64",
     ),
-    "bench": Verb(
-        "time the training of Part B on a GPU",
-        "minidiff.mnist.bench:main",
-        [option("--device", default="cuda:0", help="default: cuda:0")],
-        "bench",
-    ),
 }
 
 GROUPS = {"weights": "fetch official models, check what is in a folder"}
