@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .PHONY: help setup part-a part-b test test-slow test-gpu parity refresh lint \
-        lessons lessons-sync grade \
+        lessons notebooks lessons-sync grade \
         train-mnist eval-mnist train-emoji eval-demo data weights bench clean
 
 ifdef PY
@@ -54,6 +54,9 @@ test-gpu: $(call needs,dev) ## the tests that need a CUDA device
 
 lessons: $(call needs,dev) ## run every lesson, or NN=05
 	$(minidiff) lessons $(if $(call given,NN),$$NN)
+
+notebooks: $(call needs,notebooks) ## every lesson as a notebook in out/notebooks, or NN=05
+	$(minidiff) notebooks $(if $(call given,NN),$$NN)
 
 lessons-sync: $(call needs,dev) ## rewrite the code that lessons and exercises copy from the package
 	$(minidiff) lessons-sync $(if $(call given,NN),$$NN)

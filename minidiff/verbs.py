@@ -203,6 +203,12 @@ VERBS = {
         ],
         "lessons 05",
     ),
+    "notebooks": Verb(
+        "turn the lessons into notebooks, in out/notebooks",
+        "minidiff.lessons.notebooks:main",
+        [NUMBERS],
+        "notebooks 05",
+    ),
     "lessons-sync": Verb(
         "rewrite the code that lessons show, and the exercises, from the package",
         "minidiff.commands:lessons_sync",

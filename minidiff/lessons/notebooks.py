@@ -1,0 +1,49 @@
+"""make notebooks: the chapters as .ipynb, for those who would rather run them cell by cell."""
+
+import re
+from pathlib import Path
+
+from minidiff.errors import UserError
+from minidiff.files import save_atomically
+from minidiff.lessons.chapters import Chapter, find_chapters
+from minidiff.paths import ROOT
+
+NOTEBOOKS = ROOT / "out" / "notebooks"
+# Two folders below the root; chapters are written to be run from there.
+FIRST_CELL = "%cd -q ../.."
+
+
+def main(numbers: list[str] | None = None, out: str | Path = NOTEBOOKS) -> list[Path]:
+    """Write the chapters with these numbers, all when none is given; returns the notebooks."""
+    try:
+        import jupytext
+    except ImportError as error:
+        raise UserError(
+            "notebooks need jupytext: run `make notebooks`, which installs it"
+        ) from error
+    written = []
+    for chapter in find_chapters(numbers):
+        notebook = jupytext.reads(to_convert(chapter), fmt="md")
+        notebook.metadata["kernelspec"] = {
+            "name": "python3",
+            "display_name": "Python 3",
+            "language": "python",
+        }
+        text = jupytext.writes(notebook, fmt="ipynb")
+        path = Path(out) / chapter.path.with_suffix(".ipynb").name
+        written.append(save_atomically(path, lambda file, text=text: file.write(text.encode())))
+    return written
+
+
+def to_convert(chapter: Chapter) -> str:
+    """The chapter's Markdown with links that hold from out/notebooks, and only its own code to run.
+
+    jupytext makes a cell of every ```python fence; a ~~~ fence stays text.
+    """
+    lines = chapter.text.split("\n")
+    for fence in chapter.fences:
+        if not fence.runs:
+            lines[fence.line - 2] = f"~~~{fence.language}"
+            lines[fence.line - 1 + fence.code.count("\n")] = "~~~"
+    text = re.sub(r"\]\((?![a-z]+:|#|/)", "](../../lessons/", "\n".join(lines))
+    return f"```python\n{FIRST_CELL}\n```\n\n{text}"
