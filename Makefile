@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .PHONY: help setup part-a part-b test test-slow test-gpu parity refresh lint \
-        lessons notebooks lessons-sync grade \
+        lessons notebooks lessons-sync grade mutants \
         train-mnist eval-mnist train-emoji eval-demo data weights bench clean
 
 ifdef PY
@@ -63,6 +63,9 @@ lessons-sync: $(call needs,dev) ## rewrite the code that lessons and exercises c
 
 grade: $(call needs,dev) ## check the exercises: EX=posterior_mean SOURCE=minidiff JSON=1
 	@$(minidiff) grade $(call opt,EX,ex) $(call opt,SOURCE,source) $(call flag,JSON,json)
+
+mutants: $(call needs,dev) ## every known mistake must be caught and named by the grader
+	@$(minidiff) mutants $(call opt,ONLY,only)
 
 parity: $(call needs,parity) ## compare with diffusers and transformers: WEIGHTS=DIR for official ones
 	$(if $(call given,WEIGHTS),MINIDIFF_WEIGHTS="$$WEIGHTS") $(PY) -m tests.parity

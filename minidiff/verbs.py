@@ -225,6 +225,12 @@ VERBS = {
         ],
         "grade --ex posterior_mean",
     ),
+    "mutants": Verb(
+        "apply every wrong version of the catalogue to a copy; each must be caught and named",
+        "minidiff.grade.mutants:main",
+        [option("--only", metavar="NAME", help="one entry or several, by comma; default: all")],
+        "mutants --only mean-x0-no-root",
+    ),
     "weights pull": Verb(
         "fetch an official model: only what is needed, resumed when it breaks off",
         "minidiff.weights.pull:pull",

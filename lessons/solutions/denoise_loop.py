@@ -1,4 +1,4 @@
-# Written by `make lessons-sync`, do not edit: sha256 2c00369ca9755316
+# Written by `make lessons-sync`, do not edit: sha256 2207d66656de225f
 """Solution of `denoise_loop`, course 1.4: from minidiff/sampling.py."""
 
 from collections.abc import Callable, Iterator
@@ -18,7 +18,7 @@ def estimate(unet: UNet, x: Tensor, t: int, guidance: Guidance, prompts: Cond) -
     prompts is `guidance.prompts` as one Cond: made once, used every step.
     """
     pictures = guidance.pictures(x)
-    dtype = unet.conv_in.weight.dtype
+    dtype = unet.dtype
     out = unet(torch.cat(pictures).to(dtype), t, prompts).to(x.dtype)
     answers = [tuple(answer.chunk(2, dim=1)) for answer in out.chunk(len(pictures))]
     return guidance.combine(answers)
