@@ -7,6 +7,7 @@ Each verb says which prompts and which guidance; everything else they share:
 """
 
 import math
+import os
 import re
 import zlib
 from dataclasses import dataclass, field
@@ -198,8 +199,7 @@ class Studio:
         """Walk all shots, a batch at a time; original and mask are (1, 3, H, W), (1, 1, H, W)."""
         written = []
         Path(self.settings.out).mkdir(parents=True, exist_ok=True)  # or fail before the work
-        for first in range(0, len(shots), self.settings.batch):
-            rows = list(range(first, min(first + self.settings.batch, len(shots))))
+        for rows in my_batches(len(shots), self.settings.batch):
             part = [shots[row] for row in rows]
             frames = self.frames(part, guidance.take(rows), original, mask)
             written += self.save(part, frames)
@@ -238,6 +238,18 @@ class Studio:
                 gif = path.with_suffix(".gif")
                 written.append(save_gif(film, gif, shot.tells, scale=scale))
         return written
+
+
+def my_batches(count: int, batch: int) -> list[list[int]]:
+    """Which of `count` pictures this process draws, batch by batch.
+
+    Alone it draws all. Under torchrun the batches go round among the processes, and are small
+    enough that each process has work.
+    """
+    rank, world = (int(os.environ.get(name, n)) for name, n in (("RANK", 0), ("WORLD_SIZE", 1)))
+    size = min(batch, math.ceil(count / world))
+    batches = [list(range(n, min(n + size, count))) for n in range(0, count, size)]
+    return batches[rank::world]
 
 
 def start_index(strength: float, steps: int) -> int:

@@ -124,7 +124,9 @@ def pick_device(name: str | torch.device | None = None) -> torch.device:
     """The device asked for, else the best there is. UserError for one that is not there."""
     if name is None:
         if torch.cuda.is_available():
-            return torch.device("cuda")
+            if "LOCAL_RANK" in os.environ:  # torchrun: a device for each process
+                torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+            return torch.device("cuda", torch.cuda.current_device())
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     try:
         device = torch.device(name)

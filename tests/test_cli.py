@@ -72,6 +72,18 @@ def test_sample_writes_a_picture_for_every_prompt_and_seed(run, tmp_path):
     }  # fmt: skip
 
 
+def test_processes_share_the_pictures_out(run, tmp_path, monkeypatch):
+    run("sample", "a cat", "--seeds", "0-4", *FEW, "--out", "alone")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    drawn = []
+    for rank in "01":
+        monkeypatch.setenv("RANK", rank)
+        drawn.append(run("sample", "a cat", "--seeds", "0-4", *FEW, "--out", "shared")[1])
+    assert [text.count(".png") for text in drawn] == [3, 2]
+    for path in (tmp_path / "alone").iterdir():
+        assert (pixels(path) - pixels(tmp_path / "shared" / path.name)).abs().max() <= 2
+
+
 def test_a_picture_does_not_depend_on_its_batch(run, tmp_path):
     run("sample", "a cat", "a dog", "--seeds", "0-2", *FEW, "--out", "one", "--batch", "1")
     run("sample", "a dog", "a cat", "--seeds", "2,1,0", *FEW, "--out", "all")
