@@ -156,7 +156,7 @@ class Studio:
         """The official pipeline's walk for a number or a named list, or the course's own."""
         if self.settings.steps == "course":
             return course_pairs(), None
-        if re.fullmatch(r"-?\d+", self.settings.steps):
+        if re.fullmatch(r"-?\d{1,18}", self.settings.steps):
             timesteps = leading_timesteps(int(self.settings.steps))
         else:
             timesteps = named_timesteps(self.settings.steps)

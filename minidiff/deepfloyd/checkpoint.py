@@ -11,6 +11,7 @@ time is there a second copy of the model.
 
 import json
 import os
+import stat
 from collections.abc import Callable
 from pathlib import Path
 
@@ -29,6 +30,7 @@ CHECK_HINT = "`python -m minidiff weights check {folder}` says what is there and
 def read_json(path: Path) -> dict:
     """A JSON object from a file. UserError when it is absent, huge, not JSON or not an object."""
     try:
+        check_is_file(path)
         if path.stat().st_size > JSON_BYTES:
             raise UserError(f"{path} is larger than {JSON_BYTES} bytes: that is no such JSON file")
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -40,6 +42,12 @@ def read_json(path: Path) -> dict:
     if not isinstance(content, dict):
         raise UserError(f"{path} holds a {type(content).__name__}, not a JSON object")
     return content
+
+
+def check_is_file(path: Path) -> None:
+    """OSError if there is nothing, UserError for pipes and devices, which would never end."""
+    if not stat.S_ISREG(path.stat().st_mode) and not path.is_dir():
+        raise UserError(f"{path} is a pipe or a device, not a file")
 
 
 # --- which files ------------------------------------------------------------------------------
@@ -114,6 +122,7 @@ def no_weights_message(folder: Path, stem: str, names: list[str]) -> str:
 def open_weights(path: Path):
     """safetensors' own reader (a context manager), or one clear error if it is no such file."""
     try:
+        check_is_file(path)
         with open(path, "rb") as file:
             start = file.read(64)
         if start.startswith(b"version https://git-lfs"):

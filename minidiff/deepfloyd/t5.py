@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from minidiff.deepfloyd.config import read_fields
 from minidiff.errors import UserError
 
+MAX_LAYERS = 64  # building more, only to find their weights missing, would take minutes
 FIXED = {
     "feed_forward_proj": "gated-gelu",
     "is_decoder": False,
@@ -79,7 +80,28 @@ class T5Config:
             raise UserError(
                 f"text_encoder/config.json: sizes must be whole numbers above 0: {wrong}"
             )
-        return cls(**values)
+        config = cls(**values)
+        config.check()
+        return config
+
+    def check(self) -> None:
+        """Raise UserError for numbers that no such network can have."""
+        eps, buckets = self.layer_norm_epsilon, self.relative_attention_num_buckets
+        if self.num_layers > MAX_LAYERS:
+            raise UserError(
+                f"text_encoder/config.json: num_layers is {self.num_layers}; XXL has 24, and more"
+                f" than {MAX_LAYERS} are not read"
+            )
+        if type(eps) is not float or not 0 < eps < 1:
+            raise UserError(
+                f"text_encoder/config.json: layer_norm_epsilon must be in (0, 1), not {eps!r}"
+            )
+        if buckets % 4 or buckets // 4 >= self.relative_attention_max_distance:
+            raise UserError(
+                f"text_encoder/config.json: {buckets} relative_attention_num_buckets must be a"
+                " multiple of 4, and a quarter of them below relative_attention_max_distance ="
+                f" {self.relative_attention_max_distance}"
+            )
 
     @property
     def inner_dim(self) -> int:

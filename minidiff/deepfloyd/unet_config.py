@@ -9,6 +9,8 @@ from minidiff.errors import UserError
 DOWN_BLOCKS = {"ResnetDownsampleBlock2D": False, "SimpleCrossAttnDownBlock2D": True}
 UP_BLOCKS = {"ResnetUpsampleBlock2D": False, "SimpleCrossAttnUpBlock2D": True}
 
+MAX_LEVELS = 8  # the largest official model has 5, of at most 3 layers
+MAX_LAYERS = 32
 TEXT_NORM_GROUPS = 32  # norm_cross has 32 groups in every official model, whatever the config says
 
 # Official fields for which this file implements one value (stage II and other models differ).
@@ -88,19 +90,39 @@ class UNetConfig:
         levels = len(self.block_out_channels)
         for name, known in (("down_block_types", DOWN_BLOCKS), ("up_block_types", UP_BLOCKS)):
             types = getattr(self, name)
-            if len(types) != levels or not set(types) <= set(known):
+            if len(types) != levels or not all(type(t) is str and t in known for t in types):
                 raise UserError(
                     f"unet/config.json: {name} needs {levels} entries out of {sorted(known)},"
                     f" one for each of block_out_channels; got {list(types)}"
                 )
-        if not isinstance(self.layers_per_block, int) and len(self.layers_per_block) != levels:
-            raise UserError(f"unet/config.json: layers_per_block needs {levels} entries")
-        numbers = [*self.block_out_channels, *self.layers, self.attention_head_dim]
-        numbers += [self.in_channels, self.out_channels, self.cross_attention_dim]
-        numbers += [self.encoder_hid_dim, self.addition_embed_type_num_heads, self.norm_num_groups]
+        self.check_depth(levels)
+        numbers = [*self.block_out_channels, self.attention_head_dim]
+        numbers += [] if self.time_embedding_dim is None else [self.time_embedding_dim]
+        numbers += [self.cross_attention_dim, self.encoder_hid_dim]
+        numbers += [self.addition_embed_type_num_heads, self.norm_num_groups]
         if not all(type(n) is int and 0 < n <= 65536 for n in numbers):
             raise UserError(f"unet/config.json: sizes must be whole numbers above 0; got {numbers}")
+        if type(self.norm_eps) is not float or not 0 < self.norm_eps < 1:
+            raise UserError(f"unet/config.json: norm_eps must be in (0, 1), not {self.norm_eps!r}")
+        if (self.in_channels, self.out_channels) != (3, 6):
+            raise UserError(
+                "unet/config.json: stage I takes 3 channels and gives 6, not in_channels ="
+                f" {self.in_channels!r} and out_channels = {self.out_channels!r}"
+            )
         self.check_divisors()
+
+    def check_depth(self, levels: int) -> None:
+        """A number out of all bounds would take hours to build before its weights are missed."""
+        n = self.layers_per_block
+        layers = n if isinstance(n, tuple) else (n,) * levels
+        possible = all(type(n) is int and 0 < n <= MAX_LAYERS for n in layers)
+        if len(layers) != levels:
+            raise UserError(f"unet/config.json: layers_per_block needs {levels} entries")
+        if levels > MAX_LEVELS or not possible:
+            raise UserError(
+                f"unet/config.json: {levels} levels with layers_per_block = {n!r}, where at most"
+                f" {MAX_LEVELS} levels of 1 to {MAX_LAYERS} layers each are read"
+            )
 
     def check_divisors(self) -> None:
         for channels in self.block_out_channels:
@@ -109,6 +131,12 @@ class UNetConfig:
                     f"unet/config.json: {channels} channels do not divide into"
                     f" norm_num_groups = {self.norm_num_groups}"
                 )
+        if min(self.attending) < self.attention_head_dim or self.block_out_channels[0] % 2:
+            raise UserError(
+                f"unet/config.json: of the widths {list(self.block_out_channels)} the first must be"
+                f" even, and those of levels that attend at least attention_head_dim ="
+                f" {self.attention_head_dim}"
+            )
         if self.cross_attention_dim % TEXT_NORM_GROUPS:
             raise UserError(
                 f"unet/config.json: cross_attention_dim = {self.cross_attention_dim} must be a"
@@ -119,6 +147,13 @@ class UNetConfig:
                 f"unet/config.json: encoder_hid_dim = {self.encoder_hid_dim} does not divide into"
                 f" addition_embed_type_num_heads = {self.addition_embed_type_num_heads}"
             )
+
+    @property
+    def attending(self) -> list[int]:
+        """Widths at which the network attends; the deepest one does so in the middle block."""
+        types = zip(self.block_out_channels, self.down_block_types, self.up_block_types[::-1])
+        widths = [width for width, down, up in types if DOWN_BLOCKS[down] or UP_BLOCKS[up]]
+        return [*widths, self.block_out_channels[-1]]
 
     @property
     def layers(self) -> tuple[int, ...]:

@@ -180,8 +180,13 @@ def save_png(
     """Write a PNG whose text chunks hold `text` (prompt, seed, steps, ...); return its path."""
     chunks = PngInfo()
     for key, value in (text or {}).items():
-        chunks.add_text(key, str(value))
+        chunks.add_text(key, encodable(value))
     return save_atomically(path, lambda file: image.save(file, "PNG", pnginfo=chunks))
+
+
+def encodable(value: object) -> str:
+    """As text; the bytes of a file's name that are no UTF-8 become question marks."""
+    return str(value).encode(errors="replace").decode()
 
 
 def read_png_text(path: str | Path) -> dict[str, str]:
@@ -208,7 +213,9 @@ def save_gif(
     first, *rest = [enlarge(frame, scale) for frame in frames]
     each = max(20, round(1000 * seconds / len(frames)))  # browsers slow down below 20 ms
     times = [each] * len(rest) + [round(1000 * hold)]
-    comment = "; ".join(f"{key}: {value}" for key, value in (text or {}).items()).encode()
+    comment = "; ".join(
+        f"{key}: {encodable(value)}" for key, value in (text or {}).items()
+    ).encode()
     return save_atomically(
         path,
         lambda file: first.save(

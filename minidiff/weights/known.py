@@ -13,7 +13,7 @@ REPOSITORIES = {name: f"DeepFloyd/{name}-v1.0" for name in NAMES.values()}
 def name_of(config: dict) -> str:
     """The model of a unet/config.json, in words."""
     widths = config.get("block_out_channels")
-    name = NAMES.get(tuple(widths)) if isinstance(widths, list) else None
+    name = next((name for known, name in NAMES.items() if list(known) == widths), None)
     if name is None:
         kind = f"a stage {'II' if is_stage_2(config) else 'I'} model"
         return f"{kind} of widths {widths}, none of the official ones"
