@@ -1,5 +1,7 @@
 """The loop, the guidances and the seeds, on models whose answer is known in closed form."""
 
+import math
+
 import pytest
 import torch
 from torch import nn
@@ -263,3 +265,63 @@ def test_noised_start_is_the_forward_process_at_its_level():
     for i, t in enumerate((690, 390)):
         expected = forward_process(x0[i], SCHEDULE.abar(t, like=x0)[0], eps[i])
         torch.testing.assert_close(x[i], expected)
+
+
+# --- what a mutation tool found that nothing above had noticed --------------------------------
+
+
+@pytest.mark.parametrize("view", VIEWS.values(), ids=lambda view: view.name)
+def test_a_view_moves_from_the_picture_to_what_it_shows(view):
+    x = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(view.frame(x, 0.0), x)
+    torch.testing.assert_close(view.frame(x, 1.0), view.view(x), atol=1e-5, rtol=0)
+
+
+def test_the_flip_turns_about_a_flat_middle():
+    x = torch.zeros(1, 1, 16, 12)
+    x[..., :8, :] = -1.0  # the upper half black
+    middle = VIEWS["flip"].frame(x, 0.5)
+    assert middle.shape == x.shape
+    assert int((middle == 1.0).all(-1).sum()) == 14  # two rows of picture, paper above and below
+    assert VIEWS["flip"].frame(x, 0.49)[0, 0, 7, 0] == -1.0
+    assert VIEWS["flip"].frame(x, 0.51)[0, 0, 8, 0] == -1.0
+
+
+def test_the_circle_is_three_quarters_of_the_picture():
+    disc = VIEWS["circle"].disc(torch.zeros(1, 1, 64, 64))
+    assert int(disc.sum()) == pytest.approx(math.pi * 24**2, rel=0.01)
+    assert not disc[:8].any()
+
+
+def test_low_pass_is_a_gaussian_of_two_pixels():
+    x = torch.zeros(1, 1, 65, 65)
+    x[..., 32, 32] = 1.0
+    row = course_low_pass(x)[0, 0, 32]
+    assert float(row[34] / row[32]) == pytest.approx(math.exp(-(2**2) / (2 * 2.0**2)), rel=1e-4)
+    assert int((row > 0).sum()) == 33
+
+
+def test_the_variance_is_that_of_the_prompt_named_first():
+    def answer(n):  # eps n, variance 10 n
+        return torch.full((1, 3, 4, 4), float(n)), torch.full((1, 3, 4, 4), 10.0 * n)
+
+    answers = [answer(n) for n in range(4)]
+    conds, nothing = (prompt(0.0), prompt(0.0)), prompt(0.0)
+    flipped = Anagram(conds, nothing, (View(), FlipUpDown()))
+    split = Factorized(conds, nothing, (lambda x: x / 2, lambda x: x / 2))
+    for guidance in (flipped, split):
+        assert float(guidance.combine(answers)[1].unique()) == 10.0
+
+
+def test_inpainting_draws_noise_for_the_rows_that_move():
+    noise = SeededNoise([3, 4, 5], SHAPE)
+    original, mask = torch.zeros(3, *SHAPE), torch.zeros(1, 1, *SHAPE[1:])
+    kept = keep_outside(original, mask, SCHEDULE, noise)(torch.ones(1, *SHAPE), 500, [1])
+    expected = SeededNoise([4], SHAPE).draw() * (1 - SCHEDULE.abar(500, like=kept)) ** 0.5
+    torch.testing.assert_close(kept, expected)
+
+
+def test_the_largest_seed():
+    assert SeededNoise([2**63 - 1], SHAPE).draw().shape == (1, *SHAPE)
+    with pytest.raises(UserError, match=str(2**63)):
+        SeededNoise([2**63], SHAPE)

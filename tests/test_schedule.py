@@ -190,3 +190,17 @@ def test_refuses_unknown_names():
 
 def test_schedule_is_float64_whatever_comes_in():
     assert Schedule(torch.tensor([0.1, 0.2])).abars.dtype == torch.float64
+
+
+def test_the_linear_schedule_is_the_courses():
+    schedule = linear_schedule()
+    betas = 1 - schedule.abars[1:] / schedule.abars[:-1]
+    assert len(schedule) == 300
+    assert float(1 - schedule.abars[0]) == pytest.approx(1e-4)
+    assert float(betas[-1]) == pytest.approx(0.02)
+
+
+def test_a_stride_that_does_not_divide_the_start_ends_above_zero():
+    assert strided_timesteps(10, 4) == [10, 6, 2]
+    assert strided_timesteps(11, 4) == [11, 7, 3]
+    assert strided_timesteps(3, 4) == [3]
