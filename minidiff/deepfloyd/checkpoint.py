@@ -86,7 +86,7 @@ def read_index(path: Path) -> list[Path]:
     outside = [name for name in names if name != Path(name).name or not name]
     if outside or not names:
         raise UserError(f"{path} must name files beside it, not {outside or 'nothing'}")
-    absent = [name for name in names if not (path.parent / name).is_file()]
+    absent = [name for name in names if not os.path.isfile(path.parent / name)]
     if absent:
         raise UserError(f"{path} names files that are not there: {', '.join(absent)}; fetch them")
     return [path.parent / name for name in names]

@@ -42,7 +42,7 @@ def main(
     is there already, drawn by this code from these files, is kept. Raises UserError when something
     of the folder is missing.
     """
-    weights, out, device = Path(weights), Path(out), device or choose_device()
+    weights, out, device = Path(weights), Path(out), choose_device(device)
     files = sorted(path for path in weights.rglob("*") if path.suffix != ".pt" and path.is_file())
     return draw_report(
         out,

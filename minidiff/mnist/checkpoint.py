@@ -82,7 +82,12 @@ def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         raise UserError(f"there is no {path}; train the models of Part B with `make train-mnist`")
     try:
         with safe_open(path, framework="pt") as file:
-            tensors = {key: file.get_tensor(key) for key in file.keys()}
-            return tensors, file.metadata() or {}
+            tensors, metadata = {k: file.get_tensor(k) for k in file.keys()}, file.metadata() or {}
     except (OSError, SafetensorError) as error:
         raise UserError(f"{path} is damaged ({error}); restore it from the repository") from error
+    if wrong := [key for key, x in tensors.items() if not bool(x.isfinite().all())]:
+        raise UserError(
+            f"{path} is damaged: {wrong[0]} has NaN or infinite values; restore it from the"
+            " repository"
+        )
+    return tensors, metadata

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from minidiff.errors import UserError
 from minidiff.files import save_atomically
 from minidiff.mnist.checkpoint import read_safetensors, to_stored
 from minidiff.mnist.data import WEIGHTS, Digits, to_unit
@@ -84,7 +85,10 @@ def save_classifier(model: Classifier, path: Path) -> Path:
 
 
 def load_classifier(path: Path = FILE, device: torch.device | str = "cpu") -> Classifier:
-    """The trained classifier in fp32 and eval mode."""
+    """The trained classifier in fp32 and eval mode. UserError for a file of another kind."""
     model = Classifier()
-    model.load_state_dict(read_safetensors(path)[0])
+    try:
+        model.load_state_dict(read_safetensors(path)[0])
+    except RuntimeError as error:
+        raise UserError(f"{path} does not hold Part B's classifier: restore it") from error
     return model.eval().to(device)

@@ -189,7 +189,7 @@ def main(
     if samples % 10 or samples <= 128:
         raise UserError(f"samples must be a multiple of 10 above 128, not {samples}")
     started = time.perf_counter()
-    device = device or choose_device()
+    device = choose_device(device)
     train, test = (load_digits(split, "mnist", data_folder) for split in ("train", "test"))
     if retrain_classifier:
         save_classifier(train_classifier(train, device), Path(classifier))

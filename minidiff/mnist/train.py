@@ -10,7 +10,6 @@ import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from pickle import UnpicklingError
 
 import torch
 from tqdm import tqdm
@@ -21,6 +20,7 @@ from minidiff.mnist import samples
 from minidiff.mnist.checkpoint import RECIPES, save_model
 from minidiff.mnist.data import load_digits
 from minidiff.mnist.trainer import Trainer
+from minidiff.model import pick_device
 from minidiff.paths import ROOT
 
 RUNS = ROOT / "runs" / "mnist"
@@ -51,17 +51,19 @@ def resume(trainer: Trainer, folder: Path) -> None:
         return
     try:
         state = torch.load(folder / "last.pt", map_location="cpu", weights_only=True)
-    except (OSError, EOFError, RuntimeError, UnpicklingError) as error:
+        other = {k: v for k, v in state["config"].items() if trainer.config().get(k) != v}
+        if not other:
+            trainer.load_state(state)
+    except Exception as error:  # a damaged archive can fail in any way it likes
+        reason = f"{type(error).__name__}: {str(error)[:100]}"
         raise UserError(
-            f"{folder / 'last.pt'} is damaged ({str(error)[:100]}); delete it to train anew"
+            f"{folder / 'last.pt'} is damaged ({reason}); delete it to train anew"
         ) from error
-    other = {k: v for k, v in state["config"].items() if trainer.config().get(k) != v}
     if other:
         raise UserError(
             f"{folder} holds a run with other settings ({other}); "
             "delete it or choose another folder with OUT="
         )
-    trainer.load_state(state)
     print(f"{trainer.recipe.name}: going on after epoch {trainer.epoch} in {folder}")
 
 
@@ -96,8 +98,10 @@ def device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
-def choose_device() -> str:
-    """The GPU of this process under torchrun, else cuda, else the CPU."""
+def choose_device(asked: str | None = None) -> str:
+    """The device asked for, else this process's GPU under torchrun, else cuda, else the CPU."""
+    if asked is not None:
+        return str(pick_device(asked))
     if torch.cuda.is_available():
         return f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
     return "cpu"
@@ -133,7 +137,7 @@ def main(
     resumed run ends bit for bit as an uninterrupted one, on a GPU too). Under torchrun each process
     takes its share of the (model, seed) pairs.
     """
-    device = device or choose_device()
+    device = choose_device(device)
     mode = mode or ("fast" if device.startswith("cuda") else "plain")
     unknown = [m for m in models if m not in RECIPES] + [mode] * (mode not in MODES)
     if unknown or (epochs is not None and epochs < 1):

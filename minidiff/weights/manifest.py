@@ -5,6 +5,7 @@ with it; opening a checkpoint compares the small ones, which takes no time.
 """
 
 import json
+import os
 from pathlib import Path
 
 from minidiff.deepfloyd.checkpoint import read_json
@@ -62,7 +63,7 @@ def differences(folder: Path, manifest: dict, largest: int | None = None) -> lis
     found = []
     for name, entry in manifest["files"].items():
         path = folder / name
-        if not path.is_file():
+        if not os.path.isfile(path):  # also for names that no file can have
             found.append(f"{name} is missing")
         elif path.stat().st_size != entry["size"]:
             found.append(f"{name} has {path.stat().st_size} bytes, not {entry['size']}")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from children import contents
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from tiny_checkpoint import SCHEDULER, TEXT_ENCODER, UNET, write_json, write_tiny_checkpoint
@@ -27,12 +27,6 @@ from minidiff.pictures import read_mask, read_picture
 
 UNET_FILE = "unet/diffusion_pytorch_model.fp16.safetensors"
 T5_FILE = "text_encoder/model.fp16.safetensors"
-
-torch.set_num_threads(1)
-settings.register_profile(
-    "abuse", deadline=None, max_examples=60, suppress_health_check=list(HealthCheck)
-)
-settings.load_profile("abuse")
 
 ROOMS = tempfile.TemporaryDirectory()
 CLEAN = contents(write_tiny_checkpoint(Path(ROOMS.name) / "clean"))
@@ -54,10 +48,13 @@ def opens(folder: Path) -> bool:
         model = minidiff.load(folder, "cpu")
         text = model.encode(["a cat"])
         tensors = [*model.unet.parameters(), text]
+        x = torch.zeros(1, 3, *[min(model.sample_size, 64)] * 2)
+        out = model.unet(x, 10, text)
     except UserError as error:
         assert str(error)
         return False
     assert text.shape == (1, 77, 32)
+    assert out.shape == (1, 6, *x.shape[2:])
     assert all(bool(tensor.isfinite().all()) for tensor in tensors)
     assert not any(tensor.is_meta for tensor in tensors)
     return True
@@ -240,6 +237,7 @@ def test_an_index_of_any_kind(value):
 @example("a\x00b")
 @example("x" * 5000)
 def test_an_index_that_names_anything(name):
+    assume(name != UNET_FILE.split("/")[1])
     index = restore() / "unet/diffusion_pytorch_model.fp16.safetensors.index.json"
     write_json(index, {"weight_map": {"conv_in.weight": name}})
     assert not opens(FOLDER)
@@ -259,6 +257,9 @@ def test_a_tokenizer_cut_short(share):
 
 
 @given(values)
+@example({"x" * 5000: {"size": 1, "sha256": ""}})
+@example({"a\x00b": {"size": 1, "sha256": ""}})
+@example({"../../" * 20 + "dev/zero": {"size": 0, "sha256": ""}})
 def test_a_manifest_of_any_kind(value):
     write_json(restore() / "manifest.json", {"files": value})
     opens(FOLDER)
@@ -294,7 +295,7 @@ def encoded(kind: str) -> bytes:
 PICTURES = {kind: encoded(kind) for kind in ("PNG", "JPEG", "GIF", "WEBP", "TIFF", "BMP", "PPM")}
 
 
-@settings(max_examples=200)
+@settings(max_examples=150)
 @given(
     st.sampled_from(sorted(PICTURES)),
     st.lists(st.tuples(st.integers(0, 2**31), st.integers(0, 255)), max_size=4),
@@ -323,7 +324,7 @@ def test_damaged_pictures(kind, changes, share, cut):
 TOKENIZER = Tokenizer.from_folder(DEMO)
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(st.text(max_size=300))
 @example("\ud800")
 @example("<![foo]>")
