@@ -301,16 +301,29 @@ def test_low_pass_is_a_gaussian_of_two_pixels():
     assert int((row > 0).sum()) == 33
 
 
-def test_the_variance_is_that_of_the_prompt_named_first():
-    def answer(n):  # eps n, variance 10 n
-        return torch.full((1, 3, 4, 4), float(n)), torch.full((1, 3, 4, 4), 10.0 * n)
-
-    answers = [answer(n) for n in range(4)]
+def test_an_anagram_turns_each_answer_back_and_takes_the_first_variance():
+    ramp = torch.arange(4.0)[:, None].expand(1, 3, 4, 4)  # brighter towards the bottom
+    answers = [(n + ramp, 10 * n + ramp) for n in range(4)]
     conds, nothing = (prompt(0.0), prompt(0.0)), prompt(0.0)
-    flipped = Anagram(conds, nothing, (View(), FlipUpDown()))
-    split = Factorized(conds, nothing, (lambda x: x / 2, lambda x: x / 2))
-    for guidance in (flipped, split):
-        assert float(guidance.combine(answers)[1].unique()) == 10.0
+    for views in ((View(), FlipUpDown()), (FlipUpDown(), View())):
+        eps, v = Anagram(conds, nothing, views, scale=3.0).combine(answers)
+        first, second = 0 + 3.0 * (1 - 0) + ramp, 2 + 3.0 * (3 - 2) + ramp
+        turned = [view.inverse(x) for view, x in zip(views, (first, second))]
+        torch.testing.assert_close(eps, (turned[0] + turned[1]) / 2)
+        torch.testing.assert_close(v, views[0].inverse(10 + ramp))
+
+
+def test_a_split_takes_the_variance_of_the_prompt_named_first():
+    answers = [(torch.full((1, 3, 4, 4), n), torch.full((1, 3, 4, 4), 10.0 * n)) for n in range(3)]
+    halves = (lambda x: x / 2, lambda x: x / 2)
+    split = Factorized((prompt(0.0), prompt(0.0)), prompt(0.0), halves)
+    assert float(split.combine(answers)[1].unique()) == 10.0
+
+
+def test_skew_moves_each_column_down_by_its_number():
+    x = torch.zeros(1, 1, 4, 4)
+    x[..., 0, :] = 1.0
+    assert torch.equal(VIEWS["skew"].view(x)[0, 0], torch.eye(4))
 
 
 def test_inpainting_draws_noise_for_the_rows_that_move():

@@ -204,3 +204,9 @@ def test_a_stride_that_does_not_divide_the_start_ends_above_zero():
     assert strided_timesteps(10, 4) == [10, 6, 2]
     assert strided_timesteps(11, 4) == [11, 7, 3]
     assert strided_timesteps(3, 4) == [3]
+
+
+def test_a_walk_of_ones_own():
+    assert course_pairs([60, 30, 0]) == [(60, 30), (30, 0)]
+    with pytest.raises(UserError, match="must fall"):
+        check_timesteps([60, 20, 30])
