@@ -2,6 +2,7 @@
 
 import argparse
 import errno
+import io
 import os
 import signal
 import sys
@@ -44,6 +45,8 @@ def make_parser() -> Parser:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a verb; the exit status. Bad input ends in one sentence and 2, never in a traceback."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a file's name may hold what no terminal can show
+        sys.stdout.reconfigure(errors="replace")
     warnings.showwarning = lambda message, *_, **__: say(f"note: {message}")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # files are tidied up
     try:

@@ -12,7 +12,6 @@ pipeline uses) disagree, this file follows T5Tokenizer; the comments below say w
 Source: the unigram model of Kudo 2018, arXiv 1804.10959.
 """
 
-import json
 import math
 import re
 import unicodedata
@@ -25,6 +24,7 @@ import torch
 from torch import Tensor
 
 from minidiff.deepfloyd.captions import check_unicode
+from minidiff.deepfloyd.checkpoint import read_json
 from minidiff.errors import UserError
 
 LENGTH = 77  # what DeepFloyd IF was trained on
@@ -63,11 +63,7 @@ class Tokenizer:
         """Read tokenizer/ of a checkpoint in the official layout."""
         part = Path(folder) / "tokenizer"
         config = part / "tokenizer_config.json"
-        try:
-            raw = json.loads(config.read_text(encoding="utf-8")) if config.exists() else {}
-            extra_ids = raw.get("extra_ids", 100)
-        except (OSError, ValueError, AttributeError) as error:
-            raise UserError(f"{config} is not a JSON object ({error}); fetch it again") from error
+        extra_ids = read_json(config).get("extra_ids", 100) if config.exists() else 100
         if type(extra_ids) is not int or not 0 <= extra_ids <= 1000:
             raise UserError(f"{config}: extra_ids must be 0 to 1000, not {extra_ids!r}")
         return cls(part / "spiece.model", extra_ids)

@@ -4,6 +4,7 @@ from collections import Counter
 from functools import wraps
 
 import torch
+from children import HIT
 from hypothesis import HealthCheck, settings
 
 torch.set_num_threads(1)
@@ -58,4 +59,6 @@ def pytest_terminal_summary(terminalreporter) -> None:
     terminalreporter.section("kinds of fault")
     for kind, cases in CASES.items():
         write(f"{kind:<62}{cases:>6}  {'FAILED' if FAILED[kind] else 'ok'}")
+    if HIT:
+        write("signals: " + ", ".join(f"{n} {name}" for name, n in sorted(HIT.items())))
     write(f"{'all':<62}{CASES.total():>6}  {'FAILED' if FAILED.total() else 'ok'}")

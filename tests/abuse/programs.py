@@ -1,48 +1,71 @@
-"""The programs that test_kills.py starts and kills. Run in processes forked from a warm one."""
+"""What test_kills.py starts and disturbs: the command line, in forks of a warm process.
+
+Importing torch takes longer than the work: multiprocessing's fork server does it once.
+"""
 
 import os
+import resource
 import sys
 from multiprocessing import get_context
 from pathlib import Path
 
 import torch
-from mnist_tiny import tiny_trainer
+from mnist_tiny import tiny_recipe
 
-from minidiff.figures import part_a
+from minidiff.cli import main
 from minidiff.mnist import samples, train
-from minidiff.weights.pull import pull as pull_weights
+from minidiff.mnist.data import shipped_digits
 
-SECTIONS = ("1.1", "1.2", "1.3", "1.4")  # of Part A: a dozen files in a second or two
+SECTIONS = ("1.1", "1.4")  # of Part A: pictures, a GIF, pages
 
-# Importing torch takes longer than the work: the fork server does it once.
 context = get_context("forkserver")
-context.set_forkserver_preload(["programs"])
+context.set_forkserver_preload(
+    [
+        "programs",
+        "minidiff.figures.part_a",
+        "minidiff.weights.pull",
+        "huggingface_hub.file_download",
+    ]
+)
 
 
-def start(program, *arguments):
-    """A process that runs program(*arguments), silently."""
-    process = context.Process(target=quietly, args=(program, *arguments), daemon=True)
+def start(program, *arguments, log: Path, largest: int | None = None):
+    """A process that runs program(*arguments) and writes what it says to a file.
+
+    largest  bytes beyond which the system lets it write no file: another way to fill a disk
+    """
+    process = context.Process(target=run, args=(program, arguments, log, largest), daemon=True)
     process.start()
     return process
 
 
-def quietly(program, *arguments) -> None:
+def run(program, arguments: tuple, log: Path, largest: int | None) -> None:
     torch.set_num_threads(1)
-    sys.stdout = sys.stderr = open(os.devnull, "w")
-    sys.exit(program(*arguments))
+    sys.stdout = sys.stderr = open(log, "a", buffering=1)
+    if largest is not None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (largest, largest))
+    try:
+        status = program(*arguments)
+    except KeyboardInterrupt:  # outside of main()
+        status = 130
+    sys.exit(status)
 
 
-def draw(weights: Path, folder: Path) -> None:
-    for section in SECTIONS:
-        part_a.main(weights=weights, out=folder, only=section, device="cpu")
+def draw(folder: Path, weights: Path) -> int:
+    common = ("--weights", str(weights), "--device", "cpu", "--out", str(folder))
+    return max(main(["part-a", "--only", section, *common]) for section in SECTIONS)
 
 
-def learn(folder: Path) -> None:
+def learn(folder: Path) -> int:
+    """Six epochs of the class model, made small."""
+    train.RECIPES["class"] = tiny_recipe("class")
+    train.load_digits = lambda *_: shipped_digits()[:100]
     samples.SAMPLE_EPOCHS["class"] = ()
-    train.train(tiny_trainer("class"), folder, 6)
+    common = ("--device", "cpu", "--mode", "plain", "--out", str(folder))
+    return main(["train-mnist", "--models", "class", "--epochs", "6", *common])
 
 
-def pull(folder: Path, endpoint: str, token: str) -> None:
+def pull(folder: Path, endpoint: str, token: str) -> int:
     quiet = {"HF_HUB_DISABLE_PROGRESS_BARS": "1"}
     os.environ.update({"HF_ENDPOINT": endpoint, "HF_TOKEN": token, **quiet})
-    pull_weights("IF-I-M", text_encoder=True, to=str(folder))
+    return main(["weights", "pull", "IF-I-M", "--text-encoder", "--to", str(folder / "IF-I-M")])

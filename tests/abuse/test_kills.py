@@ -1,17 +1,55 @@
-"""Killed at random moments: no half-written file, and a rerun ends as if nothing had happened."""
+"""Interrupted, or out of disk: no half-written file, and a rerun ends as if nothing had happened.
+
+Three programs are disturbed in the same ways: Part A, a training, a pull of weights.
+"""
+
+import json
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
-import torch
-from children import KILLS, assert_whole, contents, finish, kill_sometime
+from children import KILLS, assert_whole, contents, finish, kill_sometime, seconds_of
 from fake_hub import FakeHub
-from mnist_tiny import tiny_trainer
 from programs import draw, learn, pull, start
 from tiny_checkpoint import write_tiny_checkpoint
 
 import minidiff
 from minidiff.cli import main
 from minidiff.errors import UserError
-from minidiff.mnist import samples, train
+
+
+@dataclass
+class Job:
+    """A program, and what is the same whenever it has run to its end."""
+
+    program: Callable
+    arguments: tuple
+    outcome: Callable[[Path], object]
+    folder: Path  # of a run that nobody disturbed
+    seconds: float = 0.0
+
+    def start(self, folder: Path, **options):
+        log = folder.with_name(folder.name + ".log")
+        return start(self.program, folder, *self.arguments, log=log, **options)
+
+    def ends_well(self, folder: Path) -> None:
+        assert finish(self.start(folder)) == [0]
+        assert_whole(folder)
+        assert self.outcome(folder) == self.outcome(self.folder)
+        assert contents(folder).keys() == contents(self.folder).keys()
+        assert "Traceback" not in folder.with_name(folder.name + ".log").read_text()
+
+
+def pictures(folder: Path) -> dict:
+    return contents(folder, ".png", ".gif")
+
+
+def trained(folder: Path) -> tuple:
+    """The weights' bytes and the losses; the log also has seconds, which differ."""
+    losses = [json.loads(log.read_text())["losses"] for log in folder.rglob("*-log.json")]
+    return contents(folder, ".safetensors"), losses
 
 
 @pytest.fixture(scope="module")
@@ -19,73 +57,51 @@ def tiny(tmp_path_factory):
     return write_tiny_checkpoint(tmp_path_factory.mktemp("weights") / "tiny")
 
 
-# --- Part A -----------------------------------------------------------------------------------
-
-
 @pytest.fixture(scope="module")
-def undisturbed(tiny, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("part-a")
-    finish(start(draw, tiny, folder))
-    return folder
-
-
-@pytest.mark.parametrize("round", range(KILLS))
-def test_part_a(tiny, undisturbed, tmp_path, round):
-    for kill in range(3):
-        kill_sometime(start(draw, tiny, tmp_path), 3 * round + kill, within=3.0)
-        assert_whole(tmp_path)
-    finish(start(draw, tiny, tmp_path))
-    assert_whole(tmp_path)
-    pictures = contents(undisturbed, ".png", ".gif")
-    assert pictures
-    assert contents(tmp_path, ".png", ".gif") == pictures
-    assert contents(tmp_path).keys() == contents(undisturbed).keys()
-
-
-def test_two_part_as_in_one_folder(tiny, undisturbed, tmp_path):
-    finish(start(draw, tiny, tmp_path), start(draw, tiny, tmp_path))
-    assert_whole(tmp_path)
-    assert contents(tmp_path, ".png", ".gif") == contents(undisturbed, ".png", ".gif")
-
-
-# --- training ---------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def learned(tmp_path_factory):
-    samples.SAMPLE_EPOCHS["class"] = ()
-    torch.set_num_threads(1)
-    trainer = tiny_trainer("class")
-    train.train(trainer, tmp_path_factory.mktemp("training"), 6)
-    return trainer
-
-
-@pytest.mark.parametrize("round", range(KILLS))
-def test_training(learned, tmp_path, round):
-    for kill in range(3):
-        kill_sometime(start(learn, tmp_path), 3 * round + kill, within=1.0)
-        if (tmp_path / "last.pt").exists():
-            assert torch.load(tmp_path / "last.pt", weights_only=True)["epoch"] <= 6
-    again = tiny_trainer("class")
-    train.train(again, tmp_path, 6)
-    ours, theirs = again.model.state_dict(), learned.model.state_dict()
-    assert all(torch.equal(ours[key], theirs[key]) for key in theirs)
-    assert again.losses == learned.losses
-
-
-# --- pulling weights --------------------------------------------------------------------------
-
-
-@pytest.fixture
-def hub(tiny, monkeypatch):
-    with FakeHub(contents(tiny), seconds_per_chunk=0.01) as hub:
-        monkeypatch.setenv("HF_ENDPOINT", hub.url)
-        monkeypatch.setenv("HF_TOKEN", hub.token)
-        monkeypatch.setenv("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+def hub(tiny):
+    with FakeHub(contents(tiny), seconds_per_chunk=0.005) as hub:
         yield hub
 
 
-def opens(folder) -> bool:
+@pytest.fixture(scope="module")
+def jobs(tiny, hub, tmp_path_factory) -> dict[str, Job]:
+    made = {
+        "part-a": Job(draw, (tiny,), pictures, tmp_path_factory.mktemp("part-a")),
+        "training": Job(learn, (), trained, tmp_path_factory.mktemp("training")),
+        "pull": Job(pull, (hub.url, hub.token), contents, tmp_path_factory.mktemp("pull")),
+    }
+    for job in made.values():
+        assert finish(job.start(job.folder / "first")) == [0]  # the fork server warms up
+        job.folder = job.folder / "again"
+        job.seconds = seconds_of(job.start(job.folder))
+        assert job.outcome(job.folder)
+    return made
+
+
+NAMES = ["part-a", "training", "pull"]
+
+
+@pytest.mark.parametrize("round", range(KILLS))
+@pytest.mark.parametrize("name", NAMES)
+def test_killed_thrice_and_run_again(jobs, tmp_path, name, round):
+    job, folder = jobs[name], tmp_path / "run"
+    for kill in range(3):  # one with each signal
+        kill_sometime(job.start(folder), 3 * round + kill, within=0.7 * job.seconds)
+        assert_whole(folder)
+        if name == "pull":
+            assert_honest(folder / "IF-I-M", job.folder / "IF-I-M")
+    job.ends_well(folder)
+
+
+def assert_honest(folder: Path, whole: Path) -> None:
+    """A folder that is not complete has no manifest and cannot be opened."""
+    here, needed = contents(folder), contents(whole)
+    complete = all(here.get(name) == needed[name] for name in needed if name != "manifest.json")
+    assert complete or "manifest.json" not in here
+    assert opens(folder) == complete
+
+
+def opens(folder: Path) -> bool:
     try:
         model = minidiff.load(folder, "cpu")
         model.encode(["a cat"])
@@ -94,28 +110,81 @@ def opens(folder) -> bool:
         return False
 
 
-@pytest.mark.parametrize("round", range(KILLS))
-def test_pulling(hub, tiny, tmp_path, round):
-    folder = tmp_path / "IF-I-M"
-    needed = {k: v for k, v in contents(tiny).items() if k != "model_index.json"}
-    for kill in range(3):
-        kill_sometime(start(pull, folder, hub.url, hub.token), 3 * round + kill, within=3.0)
-        here = contents(folder)
-        complete = all(here.get(name) == content for name, content in needed.items())
-        assert complete or not (folder / "manifest.json").exists()
-        assert opens(folder) == complete
-    assert main(["weights", "pull", "IF-I-M", "--text-encoder", "--to", str(folder)]) == 0
-    assert contents(folder).keys() == needed.keys() | {"manifest.json"}
-    assert all(contents(folder)[name] == content for name, content in needed.items())
-    assert not (tmp_path / "IF-I-M.part").exists()
+# --- two at once ------------------------------------------------------------------------------
 
 
-def test_two_pulls_at_once(hub, tmp_path, capsys):
-    hub.seconds_per_chunk = 0.2
-    first = start(pull, tmp_path / "x", hub.url, hub.token)
+@pytest.mark.parametrize("name", ["part-a", "training"])
+def test_two_at_once_in_one_folder(jobs, tmp_path, name):
+    job, folder = jobs[name], tmp_path / "run"
+    assert finish(job.start(folder), job.start(folder)) == [0, 0]
+    assert_whole(folder)
+    assert job.outcome(folder) == job.outcome(job.folder)
+    job.ends_well(folder)
+
+
+def test_two_pulls_at_once(jobs, hub, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("HF_ENDPOINT", hub.url)
+    monkeypatch.setenv("HF_TOKEN", hub.token)
+    hub.requests.clear()
+    hub.seconds_per_chunk = 0.1
+    first = jobs["pull"].start(tmp_path / "run")
     while not hub.bytes_served("diffusion_pytorch_model"):
         assert first.is_alive()
-    assert main(["weights", "pull", "IF-I-M", "--to", str(tmp_path / "x")]) == 2
+    assert main(["weights", "pull", "IF-I-M", "--to", str(tmp_path / "run/IF-I-M")]) == 2
     assert "another pull is filling" in capsys.readouterr().err
-    hub.seconds_per_chunk = 0.0
-    finish(first)
+    hub.seconds_per_chunk = 0.005
+    assert finish(first) == [0]
+    jobs["pull"].ends_well(tmp_path / "run")
+
+
+# --- no room ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """small_disk(bytes): a folder on a file system of that size; again to resize it."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+
+    def mount(size: int) -> Path:
+        again = ["remount,"] if folder.is_mount() else [""]
+        command = ["mount", "-t", "tmpfs", "-o", f"{again[0]}size={size}", "tmpfs", str(folder)]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+        except OSError as error:
+            pytest.skip(f"there is no mount: {error}")
+        if done.returncode:
+            pytest.skip(f"no small disk can be mounted here: {done.stderr.strip()}")
+        return folder
+
+    yield mount
+    if folder.is_mount():
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+@pytest.mark.parametrize("name", NAMES)
+def test_a_full_disk(jobs, small_disk, name, share):
+    job = jobs[name]
+    size = sum(map(len, contents(job.folder).values()))
+    folder = small_disk(max(1, int(share * size) // 4096) * 4096) / "run"
+    log = folder.with_name("run.log")
+    log.touch()
+    assert finish(job.start(folder)) == [2]
+    assert_whole(folder)
+    small_disk(1 << 30)
+    assert finish(job.start(folder)) == [0]
+    job.ends_well(folder)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+@pytest.mark.parametrize("name", NAMES)
+def test_a_file_that_may_not_grow(jobs, tmp_path, name, share):
+    job, folder = jobs[name], tmp_path / "run"
+    largest = max(map(len, contents(job.folder).values()))
+    assert finish(job.start(folder, largest=int(share * largest))) == [2]
+    said = (tmp_path / "run.log").read_text()
+    assert "File too large" in said
+    assert "Traceback" not in said
+    assert_whole(folder)
+    job.ends_well(folder)
