@@ -1,28 +1,35 @@
 """Runs a piece of code in a process of its own, so that nothing it does can hurt the grader.
 
-The process is a fork: torch is there already. It has a time limit and a limit on memory, and what
-it prints is kept up to a length. Whatever happens comes back as an Outcome.
+The process is a fork: torch is there already. It has limits on time and memory, and what it prints
+is kept up to a length. Time is the processor's, so that a busy machine gives the same verdict; only
+code that sleeps meets the limit of the clock. Whatever happens comes back as an Outcome.
 """
 
 import contextlib
 import importlib
 import importlib.util
 import io
+import math
 import multiprocessing
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from multiprocessing.context import BaseContext
 from pathlib import Path
 
 import torch
 
-if importlib.util.find_spec("resource"):  # not on Windows
+from minidiff.errors import UserError
+
+if importlib.util.find_spec("resource"):  # not on Windows, where `call` refuses
     import resource
 
-TIME_LIMIT = 20.0  # seconds per check
+TIME_LIMIT = 20.0  # seconds of processor time per check
+WAIT_LIMIT = 60.0  # seconds by the clock
 MEMORY_LIMIT = 6 << 30  # bytes of address space beyond what the process has at its start
 KEPT_OUTPUT = 1000  # characters of what the code prints
 
@@ -46,29 +53,48 @@ def preload(library: str) -> None:
     importlib.import_module(library)
 
 
-def call(function: Callable[[], object], limit: float = TIME_LIMIT) -> Outcome:
-    """Call function() in a fork and bring back what it returns, which must be picklable."""
+def call(
+    function: Callable[[], object], limit: float = TIME_LIMIT, wait: float = WAIT_LIMIT
+) -> Outcome:
+    """Call function() in a fork and bring back what it returns, which must be picklable.
+
+    limit: seconds of processor time, rounded up to whole ones. wait: seconds by the clock.
+    """
     torch.set_num_threads(1)  # no thread pool may exist when the process forks
-    context = multiprocessing.get_context("fork")
+    context = fork_context()
     receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=work, args=(function, sender), daemon=True)
+    process = context.Process(target=work, args=(function, sender, limit), daemon=True)
     process.start()
     sender.close()
     try:
-        if not receiver.poll(limit):
-            return Outcome("timeout", sentence=f"did not finish within {limit:.0f} seconds")
+        if not receiver.poll(wait):
+            return Outcome("timeout", sentence=f"did not finish within {wait:.0f} seconds")
         return receiver.recv()
     except EOFError:
         process.join(1)
-        return Outcome("died", sentence=f"ended the whole program (status {process.exitcode})")
+        return ended(process.exitcode, limit)
     finally:
         process.kill()
         process.join()
         receiver.close()
 
 
-def work(function: Callable[[], object], sender: Connection) -> None:
+def fork_context() -> BaseContext:
+    if "fork" not in multiprocessing.get_all_start_methods():
+        raise UserError("the grader runs each check in a fork: use Linux, macOS, or WSL on Windows")
+    return multiprocessing.get_context("fork")
+
+
+def ended(status: int | None, limit: float) -> Outcome:
+    """What became of a process that ended without an answer."""
+    if status == -signal.SIGXCPU:
+        return Outcome("timeout", sentence=f"did not finish within {limit:.0f} seconds")
+    return Outcome("died", sentence=f"ended the whole program (status {status})")
+
+
+def work(function: Callable[[], object], sender: Connection, limit: float) -> None:
     """The life of the forked process."""
+    limit_time(limit)
     limit_memory()
     silence()
     printed = Kept()
@@ -100,12 +126,23 @@ def is_library(file: str) -> bool:
     return file.startswith((str(Path(__file__).parent), sys.prefix, sys.base_prefix, "<"))
 
 
+def limit_time(seconds: float) -> None:
+    """A signal that Python does not catch ends the process; what it has used so far is nothing."""
+    restrict(resource.RLIMIT_CPU, math.ceil(seconds))
+    restrict(resource.RLIMIT_CORE, 0)  # without a file of what it had in memory
+
+
 def limit_memory() -> None:
     """So that a list without end is a MemoryError, and not the end of the machine."""
-    if "resource" in globals() and sys.platform.startswith("linux"):
+    if sys.platform.startswith("linux"):
         pages = int(Path("/proc/self/statm").read_text().split()[0])
-        top = pages * resource.getpagesize() + MEMORY_LIMIT
-        resource.setrlimit(resource.RLIMIT_AS, (top, top))
+        restrict(resource.RLIMIT_AS, pages * resource.getpagesize() + MEMORY_LIMIT)
+
+
+def restrict(kind: int, top: int) -> None:
+    """Lower a limit of this process; a lower one that the machine has set stays."""
+    hard = resource.getrlimit(kind)[1]
+    resource.setrlimit(kind, (top if hard == resource.RLIM_INFINITY else min(top, hard), hard))
 
 
 def silence() -> None:

@@ -2,7 +2,7 @@
 
 import json
 import os
-import time
+import resource
 
 import pytest
 import torch
@@ -135,13 +135,10 @@ def classifier_free_guidance(eps_uncond, eps_cond, scale):
 """
 
 
-def grade_body(tmp_path, body: str, limit: float | None = None, monkeypatch=None) -> runner.Result:
+def grade_body(tmp_path, body: str) -> runner.Result:
     """Grade a file whose function has this body."""
     lines = "".join(f"    {line}\n" for line in body.splitlines())
     (tmp_path / "classifier_free_guidance.py").write_text(HEAD + lines)
-    if limit:
-        call = sandbox.call
-        monkeypatch.setattr(sandbox, "call", lambda function: call(function, limit))
     return runner.grade(EXERCISES["classifier_free_guidance"], choose(str(tmp_path)))
 
 
@@ -167,11 +164,34 @@ def test_what_goes_wrong_is_one_sentence(tmp_path, body, sentence):
     assert sentence in result.message and "\n" not in result.message
 
 
-def test_code_without_end_is_stopped(tmp_path, monkeypatch):
-    began = time.monotonic()
-    result = grade_body(tmp_path, "while True:\n    time.sleep(0.01)", 1.0, monkeypatch)
-    assert "did not finish within 1 seconds" in result.message
-    assert time.monotonic() - began < 60
+@pytest.mark.parametrize(
+    ("body", "limits"),
+    [
+        ("while True: pass", {"limit": 1}),
+        ("try:\n    while True: pass\nexcept BaseException: return eps_cond", {"limit": 1}),
+        ("while True: time.sleep(0.01)", {"wait": 1}),
+    ],
+)
+def test_code_without_end_is_stopped(tmp_path, monkeypatch, body, limits):
+    call = sandbox.call
+    monkeypatch.setattr(sandbox, "call", lambda function: call(function, **limits))
+    result = grade_body(tmp_path, body)
+    assert result.state == "failed" and result.message == "did not finish within 1 seconds"
+
+
+def test_a_limit_that_the_machine_has_set_stays():
+    def lowered():
+        resource.setrlimit(resource.RLIMIT_CPU, (10, 12))
+        sandbox.restrict(resource.RLIMIT_CPU, 20)
+        return resource.getrlimit(resource.RLIMIT_CPU)
+
+    assert sandbox.call(lowered).value == (12, 12)
+
+
+def test_without_fork_there_is_a_sentence(monkeypatch):
+    monkeypatch.setattr(sandbox.multiprocessing, "get_all_start_methods", lambda: ["spawn"])
+    with pytest.raises(UserError, match="use Linux, macOS, or WSL"):
+        sandbox.call(lambda: None)
 
 
 def test_much_output_is_cut(tmp_path):
@@ -208,7 +228,7 @@ def test_known_mistake_gets_its_hint(tmp_path):
 
 def test_report_and_exit_status(tmp_path, capsys):
     with pytest.raises(SystemExit) as stop:
-        runner.main(ex="posterior_mean", source=str(stubs(tmp_path)))
+        runner.main(ex="posterior_mean", source=str(stubs(tmp_path, "posterior_mean")))
     assert stop.value.code == 1
     out = capsys.readouterr().out
     assert "to do   write posterior_mean" in out and "0 of 1 exercises right" in out
@@ -216,9 +236,28 @@ def test_report_and_exit_status(tmp_path, capsys):
     assert "1 of 1 exercises right" in capsys.readouterr().out
 
 
-def stubs(folder):
-    (folder / "posterior_mean.py").write_text(stub_text(EXERCISES["posterior_mean"]))
+def stubs(folder, *names):
+    """A folder with these exercises as a fresh checkout has them."""
+    for name in names:
+        (folder / f"{name}.py").write_text(stub_text(EXERCISES[name]))
     return folder
+
+
+def test_a_fresh_checkout_has_everything_to_do(tmp_path, capsys):
+    with pytest.raises(SystemExit) as stop:
+        runner.main(source=str(stubs(tmp_path, *EXERCISES)))
+    assert stop.value.code == 1
+    table, _, rest = capsys.readouterr().out.partition("\n\n")
+    assert [line.split()[1] for line in table.splitlines()] == list(EXERCISES)
+    assert all(line.endswith("not written") for line in table.splitlines())
+    assert "write forward_process (forward_process.py, line 19); the file says how" in rest
+    assert f"0 of {len(EXERCISES)} exercises right" in rest
+
+
+def test_a_folder_without_the_files_says_how_to_get_them(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        runner.main(ex="posterior_mean", source=str(tmp_path))
+    assert "`make lessons-sync` writes the missing ones" in capsys.readouterr().out
 
 
 def test_json_for_an_autograder(capsys):
