@@ -2,7 +2,7 @@
 # Without PY, a target first sets up .venv (once); with PY=python3 it uses that interpreter as it is.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup part-a part-b test test-slow test-gpu parity refresh lint \
+.PHONY: help setup part-a part-b test test-slow test-gpu parity abuse refresh lint \
         lessons notebooks lessons-sync grade mutants \
         train-mnist eval-mnist train-emoji eval-demo data weights bench clean
 
@@ -51,6 +51,9 @@ test-slow: $(call needs,dev) ## the tests that take longer than ten seconds
 
 test-gpu: $(call needs,dev) ## the tests that need a CUDA device
 	$(PY) -m pytest -m gpu
+
+abuse: $(call needs,dev) ## bad input of every kind, kills, full disks: KILLS= with each signal (20)
+	ABUSE_KILLS=$(or $(KILLS),20) $(PY) -m pytest tests/abuse
 
 lessons: $(call needs,dev) ## run every lesson, or NN=05
 	$(minidiff) lessons $(if $(call given,NN),$$NN)

@@ -19,14 +19,8 @@ from minidiff.mnist.data import shipped_digits
 SECTIONS = ("1.1", "1.4")  # of Part A: pictures, a GIF, pages
 
 context = get_context("forkserver")
-context.set_forkserver_preload(
-    [
-        "programs",
-        "minidiff.figures.part_a",
-        "minidiff.weights.pull",
-        "huggingface_hub.file_download",
-    ]
-)
+parts = ["minidiff.figures.part_a", "minidiff.weights.pull", "huggingface_hub.file_download"]
+context.set_forkserver_preload(["programs", *parts])
 
 
 def start(program, *arguments, log: Path, largest: int | None = None):
