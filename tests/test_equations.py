@@ -311,3 +311,11 @@ def test_every_picture_of_a_batch_may_have_its_own_t(ts):
     together = eq.forward_process(x0, levels, eps)
     for i, t in enumerate(ts):
         assert close(together[i], eq.forward_process(x0[i], abar(t), eps[i]))
+
+
+def test_the_one_step_denoiser_gets_noise_that_is_added_and_nothing_scaled():
+    x, noise = picture(3, 2)
+    assert close(eq.add_sigma_noise(x, 0.5, noise), x + noise / 2)
+    sigmas = torch.tensor([0.0, 2.0], dtype=torch.float64)[:, None, None, None]
+    noised = eq.add_sigma_noise(x, sigmas, noise)
+    assert torch.equal(noised[0], x[0]) and close(noised[1], x[1] + 2 * noise[1])

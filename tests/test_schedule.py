@@ -1,6 +1,7 @@
 """Schedules and walks: known values, the reference's steps, and what is refused."""
 
 import math
+import re
 
 import pytest
 import torch
@@ -184,7 +185,7 @@ def test_refuses_walks_that_do_not_fall(walk):
 
 
 def test_refuses_unknown_names():
-    with pytest.raises(UserError, match="fast27"):
+    with pytest.raises(UserError, match="called 'fast28'; known: fast27, smart27, smart50, "):
         named_timesteps("fast28")
 
 
@@ -210,3 +211,16 @@ def test_a_walk_of_ones_own():
     assert course_pairs([60, 30, 0]) == [(60, 30), (30, 0)]
     with pytest.raises(UserError, match="must fall"):
         check_timesteps([60, 20, 30])
+
+
+def test_a_wrong_walk_is_told_by_its_ends():
+    told = (
+        "fall from at most 999 to at least 0 without repeats; got [9, 8, 7, 6]...[5, 5] (6 entries)"
+    )
+    with pytest.raises(UserError, match=re.escape(told)):
+        check_timesteps([9, 8, 7, 6, 5, 5])
+
+
+def test_abar_is_where_the_picture_is():
+    on_meta = cosine_schedule().abar(500, like=torch.empty(1, device="meta"))
+    assert on_meta.device.type == "meta" and on_meta.shape == (1, 1, 1, 1)
