@@ -93,6 +93,9 @@ def test_the_whole_report(tiny, tmp_path, capsys):
     capsys.readouterr()
     part_a.main(out=tmp_path, weights=tiny, device="cpu")
     assert "drawn" not in capsys.readouterr().out
+    part_a.main(out=tmp_path / "alone", weights=tiny, device="cpu", only="1.7.3")
+    for path in (tmp_path / "alone").glob("1.7.3*.???"):
+        assert path.read_bytes() == (tmp_path / path.name).read_bytes()
 
 
 def test_compare_shows_what_an_edit_of_the_equations_changes(tiny, tmp_path, monkeypatch):

@@ -5,6 +5,7 @@ same command goes on from it, and ends as if it had never been interrupted. Besi
 lie the results: weights, loss logs, and the sample sheets of chosen epochs.
 """
 
+import io
 import json
 import os
 from collections.abc import Sequence
@@ -41,7 +42,7 @@ def train(trainer: Trainer, folder: Path, epochs: int) -> None:
                 f"loss {loss:.5f}, {trainer.epoch_seconds[-1]:.2f} s"
             )
             write_samples(trainer, folder)
-            save_atomically(folder / "last.pt", lambda file: torch.save(trainer.state(), file))
+            write_state(trainer, folder)
     write_results(trainer, folder)
 
 
@@ -65,6 +66,13 @@ def resume(trainer: Trainer, folder: Path) -> None:
             "delete it or choose another folder with OUT="
         )
     print(f"{trainer.recipe.name}: going on after epoch {trainer.epoch} in {folder}")
+
+
+def write_state(trainer: Trainer, folder: Path) -> None:
+    """last.pt. By way of memory, because torch.save hides what a full disk says."""
+    buffer = io.BytesIO()
+    torch.save(trainer.state(), buffer)
+    save_atomically(folder / "last.pt", lambda file: file.write(buffer.getbuffer()))
 
 
 def write_samples(trainer: Trainer, folder: Path) -> None:
