@@ -44,14 +44,13 @@ class Studio:
     # --- prompts and noise -------------------------------------------------------------------
 
     def cond(self, prompts: Sequence[str]) -> Cond:
-        """One row per prompt; every prompt is encoded once."""
-        new = [p for p in dict.fromkeys(prompts) if p not in self.encoded]
-        if new:
-            states = self.model.encode(new)
-            for i, prompt in enumerate(new):
-                self.encoded[prompt] = self.model.unet.prepare(states[i : i + 1]).map(
-                    lambda x: x.detach()
-                )
+        """One row per prompt. Every prompt is encoded once and by itself: its last bits would
+        otherwise depend on its neighbours in the batch, and a section's picture on the sections
+        drawn before it."""
+        for prompt in prompts:
+            if prompt not in self.encoded:
+                prepared = self.model.unet.prepare(self.model.encode([prompt]))
+                self.encoded[prompt] = prepared.map(lambda x: x.detach())
         return Cond.cat([self.encoded[p] for p in prompts])
 
     def cfg(self, prompts: Sequence[str], scale: float = SCALE) -> CFG:

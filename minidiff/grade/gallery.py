@@ -16,21 +16,21 @@ from minidiff.errors import UserError
 from minidiff.figures.grids import draw_grid
 from minidiff.grade.catalogue import CATALOGUE
 from minidiff.grade.mutants import copy_package
+from minidiff.grade.scenes import SCENES
 from minidiff.paths import ROOT, weights_folder
+
+PICTURE = "scene.png"
 
 
 def draw(name: str | None, scene: str | None = None, timeout: float = 600) -> Image.Image:
     """The scene's picture with the catalogue's mistake `name` in the package; None for none.
 
     scene: one of scenes.SCENES; default: the one that the catalogue gives the mistake. Where the
-    mistake ends in an error, the picture tells its last line. UserError for a name that is not in
-    the catalogue, or a mistake that no picture shows.
+    mistake ends in an error, the picture tells its last line. UserError for a name or scene that
+    does not exist, a mistake that no picture shows, and a picture that takes longer than timeout
+    (seconds).
     """
-    if name is not None and name not in CATALOGUE:
-        raise UserError(f"the catalogue has no {name!r}; it has: {', '.join(CATALOGUE)}")
-    scene = scene or (CATALOGUE[name].scene if name else "sample")
-    if not scene:
-        raise UserError(f"no picture shows {name}: {CATALOGUE[name].picture}")
+    scene = choose_scene(name, scene)
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         copy_package(root)
@@ -38,23 +38,44 @@ def draw(name: str | None, scene: str | None = None, timeout: float = 600) -> Im
         if name is not None:
             path = root / CATALOGUE[name].file
             path.write_text(CATALOGUE[name].apply(path.read_text()))
-        return draw_in(root, scene, timeout)
+        error = draw_in(root, scene, timeout)
+        if not error:
+            with Image.open(root / PICTURE) as image:
+                return image.convert("RGB")
+    if name is None:
+        raise UserError(f"the scene {scene!r} could not be drawn: {error}")
+    return draw_grid([[Image.new("RGB", (192, 64), "black")]], captions=[[error]])
 
 
-def draw_in(root: Path, scene: str, timeout: float) -> Image.Image:
-    """Draw a scene with the package in this folder."""
-    target = root / "scene.png"
+def choose_scene(name: str | None, scene: str | None) -> str:
+    """The scene to draw. UserError if there is none for it."""
+    if name is not None and name not in CATALOGUE:
+        raise UserError(f"the catalogue has no {name!r}; it has: {', '.join(CATALOGUE)}")
+    scene = scene or (CATALOGUE[name].scene if name else "sample")
+    if not scene:
+        raise UserError(f"no picture shows {name}: {CATALOGUE[name].picture}")
+    if scene not in SCENES:
+        raise UserError(f"no scene is called {scene!r}; they are: {', '.join(SCENES)}")
+    return scene
+
+
+def draw_in(root: Path, scene: str, timeout: float) -> str:
+    """Draw a scene with the package in this folder, into PICTURE; the last line of an error."""
     settings = {"PYTHONPATH": str(root), "MINIDIFF_WEIGHTS": str(weights_folder().absolute())}
-    done = subprocess.run(
-        [sys.executable, "-m", "minidiff.grade.scenes", scene, str(target)],
-        cwd=root,
-        env=os.environ | settings,
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-    )
-    if not target.exists():
-        error = (done.stderr.strip().splitlines() or ["no error"])[-1][:200]
-        return draw_grid([[Image.new("RGB", (192, 64), "black")]], captions=[[error]])
-    with Image.open(target) as image:
-        return image.convert("RGB")
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "minidiff.grade.scenes", scene, PICTURE],
+            cwd=root,
+            env=os.environ | settings,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+        )
+    except subprocess.TimeoutExpired:
+        raise UserError(
+            f"the scene {scene!r} took longer than {timeout:.0f} seconds: give it a longer timeout"
+        ) from None
+    if (root / PICTURE).exists():
+        return ""
+    lines = done.stderr.strip().splitlines() or [f"ended with status {done.returncode}"]
+    return lines[-1].removeprefix("minidiff.errors.UserError: ")[:200]

@@ -3,6 +3,7 @@
 import json
 import os
 import resource
+import shutil
 
 import pytest
 import torch
@@ -304,5 +305,20 @@ def test_gallery_draws_a_mistake_and_leaves_the_package_alone():
     right, wrong = draw(None, "forward"), draw("forward-swapped")
     assert right.size == wrong.size and right.tobytes() != wrong.tobytes()
     assert (ROOT / "minidiff" / "equations.py").read_text() == before
+
+
+def test_what_the_gallery_cannot_draw_is_one_sentence(monkeypatch):
+    from minidiff.grade import gallery
+
+    with pytest.raises(UserError, match="the catalogue has no 'nonsense'"):
+        gallery.draw("nonsense")
     with pytest.raises(UserError, match="no picture shows"):
-        draw("timesteps-ascending")
+        gallery.draw("timesteps-ascending")
+    with pytest.raises(UserError, match="no scene is called 'walk'; they are: forward, onestep"):
+        gallery.draw(None, "walk")
+    with pytest.raises(UserError, match="'forward' took longer than 0 seconds"):
+        gallery.draw(None, "forward", timeout=0.01)
+    monkeypatch.setattr(gallery.sys, "executable", shutil.which("false"))
+    with pytest.raises(UserError, match="'forward' could not be drawn: ended with status 1"):
+        gallery.draw(None, "forward")
+    assert gallery.draw("forward-swapped").size[0] >= 192  # the error, as a picture
