@@ -1,4 +1,4 @@
-# Written by `make lessons-sync`, do not edit: sha256 ae2193eda83609b0
+# Written by `make lessons-sync`, do not edit: sha256 5739fd432af14f59
 """Solution of `text_pooling`, course A.0: from minidiff/deepfloyd/unet.py."""
 
 import torch
@@ -14,7 +14,7 @@ class AttentionPool(nn.Module):
     def __init__(self, heads: int, dim: int):
         super().__init__()
         self.heads = heads
-        self.positional_embedding = nn.Parameter(torch.randn(1, dim) / dim**0.5)
+        self.positional_embedding = nn.Parameter(torch.empty(1, dim).normal_(std=dim**-0.5))
         self.k_proj = nn.Linear(dim, dim)
         self.q_proj = nn.Linear(dim, dim)
         self.v_proj = nn.Linear(dim, dim)

@@ -18,6 +18,7 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from minidiff.errors import UserError
 
@@ -153,8 +154,19 @@ def stored_dtype(path: Path) -> torch.dtype:
 
 def build(make: Callable[[], nn.Module]) -> nn.Module:
     """make() without memory for the weights, which come from the file later."""
-    with torch.device("meta"):
+    with torch.device("meta"), NoRandomNumbers():
         return make()
+
+
+class NoRandomNumbers(TorchFunctionMode):
+    """Skips the filling of new weights. On the meta device there is nothing to fill, but torch
+    imports its whole compiler to find that out, which takes longer than reading the demo."""
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        if func in (Tensor.normal_, nn.init.normal_):
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **kwargs)
 
 
 def load_weights(

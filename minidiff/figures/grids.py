@@ -132,8 +132,11 @@ def write(text: str, face: ImageFont.FreeTypeFont, width: float) -> Image.Image 
         return None
     text = wrap(text, face, width)
     pen = ImageDraw.Draw(Image.new("RGB", (1, 1)))
-    box = pen.multiline_textbbox((0, 0), text, face, spacing=3)
-    paper = Image.new("RGB", (ceil(box[2]) + 1, ceil(box[3]) + 3), PAPER)
+    wide = pen.multiline_textbbox((0, 0), text, face, spacing=3)[2]
+    # As tall as the tallest letters, whichever occur: texts side by side share their baselines.
+    lines = "\n".join("Åg" for _ in text.split("\n"))
+    tall = pen.multiline_textbbox((0, 0), lines, face, spacing=3)[3]
+    paper = Image.new("RGB", (ceil(wide) + 1, ceil(tall) + 3), PAPER)
     ImageDraw.Draw(paper).multiline_text((0, 0), text, INK, face, spacing=3, align="center")
     return paper
 
