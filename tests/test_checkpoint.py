@@ -317,6 +317,13 @@ def test_a_streamed_encoder_gives_the_same_bits(tiny, dtype):
     assert all(p.is_meta for p in encoder.whole.parameters())  # nothing stays
 
 
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_prompt_s_states_do_not_depend_on_the_others(stream):
+    encode = TextEncoder(DEMO, torch.device("cpu"), torch.float32, stream=stream)
+    together = encode(["a cat", "", "a dog on a hill", "a rocket", "a red apple"])
+    assert torch.equal(together[2:3], encode(["a dog on a hill"]))
+
+
 def test_the_encoder_streams_where_it_does_not_fit(tiny, monkeypatch):
     encode = TextEncoder(tiny, torch.device("cpu"), torch.float32)
     _, encoder = encode.load()

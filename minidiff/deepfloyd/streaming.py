@@ -1,7 +1,8 @@
 """T5 read from disk a block at a time: an encoder of 10 GB on a card, or in a laptop, of 4.
 
-The states of all prompts stay on the device; each block is read, applied and forgotten. The numbers
-are those of the whole encoder, bit for bit, for it is the same code on the same weights.
+The states of all prompts stay on the device; each block is read, applied to one prompt after the
+other, and forgotten. The numbers are those of the whole encoder, given one prompt at a time, bit for
+bit: it is the same code on the same weights.
 """
 
 from collections.abc import Callable, Iterator
@@ -44,7 +45,7 @@ class StreamedT5:
             with self.read(f"encoder.block.{i}") as block:
                 if bias is None:  # its table is in the first block and serves all
                     bias = self.whole.attention_bias(mask)
-                x = block(x, bias)
+                x = torch.cat([block(*prompt) for prompt in zip(x.split(1), bias.split(1))])
         with self.read("encoder.final_layer_norm") as norm:
             return norm(x)
 

@@ -21,8 +21,7 @@ from minidiff.errors import UserError
 
 # The embedding table goes by two names in official files; a file may hold either or both.
 ALIASES = {"encoder.embed_tokens.weight": "shared.weight"}
-BATCH = 32  # prompts at a time: T5-XXL's activations stay small beside its weights
-STREAMED_BATCH = 256  # every batch reads all weights anew
+STREAMED_BATCH = 256  # prompts for which the weights are read once
 SPARE_BYTES = 1 << 30  # beside the weights: activations, and what torch itself takes
 
 
@@ -99,13 +98,17 @@ class TextEncoder:
 
     @torch.no_grad()
     def __call__(self, prompts: list[str]) -> Tensor:
-        """(B, 77, d_model) states of B prompts, on the device, in the dtype. "" is a prompt too."""
+        """(B, 77, d_model) states of B prompts, on the device, in the dtype. "" is a prompt too.
+
+        A prompt's states are the same bits whatever the others are: the encoder takes one prompt
+        at a time, because sums in a larger batch are rounded in another order.
+        """
         if not prompts or not all(isinstance(prompt, str) for prompt in prompts):
             raise UserError(f"prompts must be a non-empty list of texts, not {prompts!r}")
         tokenizer, encoder = self.load()
         cleaned = [clean(prompt) for prompt in prompts]
         states = []
-        batch = STREAMED_BATCH if isinstance(encoder, StreamedT5) else BATCH
+        batch = STREAMED_BATCH if isinstance(encoder, StreamedT5) else 1
         for i in range(0, len(cleaned), batch):
             ids, mask = tokenizer(cleaned[i : i + batch])
             states.append(encoder(ids.to(self.device), mask.to(self.device)))

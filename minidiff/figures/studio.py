@@ -44,13 +44,12 @@ class Studio:
     # --- prompts and noise -------------------------------------------------------------------
 
     def cond(self, prompts: Sequence[str]) -> Cond:
-        """One row per prompt. Every prompt is encoded once and by itself: its last bits would
-        otherwise depend on its neighbours in the batch, and a section's picture on the sections
-        drawn before it."""
-        for prompt in prompts:
-            if prompt not in self.encoded:
-                prepared = self.model.unet.prepare(self.model.encode([prompt]))
-                self.encoded[prompt] = prepared.map(lambda x: x.detach())
+        """One row per prompt. Each is prepared once and by itself: rounding would otherwise make
+        a section's picture depend on the sections drawn before it."""
+        new = [p for p in dict.fromkeys(prompts) if p not in self.encoded]
+        for prompt, states in zip(new, self.model.encode(new) if new else []):
+            prepared = self.model.unet.prepare(states[None])
+            self.encoded[prompt] = prepared.map(lambda x: x.detach())
         return Cond.cat([self.encoded[p] for p in prompts])
 
     def cfg(self, prompts: Sequence[str], scale: float = SCALE) -> CFG:
