@@ -1,8 +1,8 @@
 """T5 read from disk a block at a time: an encoder of 10 GB on a card, or in a laptop, of 4.
 
 The states of all prompts stay on the device; each block is read, applied to one prompt after the
-other, and forgotten. The numbers are those of the whole encoder, given one prompt at a time, bit for
-bit: it is the same code on the same weights.
+other, and forgotten. The numbers are those of the whole encoder, given one prompt at a time, bit
+for bit: it is the same code on the same weights.
 """
 
 from collections.abc import Callable, Iterator
