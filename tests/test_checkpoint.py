@@ -325,10 +325,14 @@ def test_a_prompt_s_states_do_not_depend_on_the_others(stream):
 
 
 def test_the_encoder_streams_where_it_does_not_fit(tiny, monkeypatch):
-    encode = TextEncoder(tiny, torch.device("cpu"), torch.float32)
+    cpu, cuda = torch.device("cpu"), torch.device("cuda")
+    encode = TextEncoder(tiny, cpu, torch.float32)
     _, encoder = encode.load()
     assert isinstance(encoder, T5Encoder)
-    monkeypatch.setattr("minidiff.deepfloyd.text.free_memory", lambda device: 1 << 20)
+    for free, on_cpu, on_cuda in [(1 << 20, True, True), (3 << 29, True, False)]:
+        monkeypatch.setattr("minidiff.deepfloyd.text.free_memory", lambda device, free=free: free)
+        assert encode.streams(encoder) == on_cpu
+        assert TextEncoder(tiny, cuda, torch.float32).streams(encoder) == on_cuda
     encode.free()
     assert isinstance(encode.load()[1], StreamedT5)
 

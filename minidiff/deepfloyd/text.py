@@ -70,11 +70,13 @@ class TextEncoder:
         return self.loaded
 
     def streams(self, encoder: T5Encoder) -> bool:
-        """Whether to read block by block: as asked, else when the whole would not fit."""
+        """Whether to read block by block: as asked, else when the whole would not fit. Of a
+        computer's own memory it may take half: other programs live there too."""
         if self.stream is not None:
             return self.stream
         size = sum(p.numel() for p in encoder.parameters()) * self.dtype.itemsize
-        return size + SPARE_BYTES > free_memory(self.device)
+        room = free_memory(self.device)
+        return size + SPARE_BYTES > (room // 2 if self.device.type == "cpu" else room)
 
     def free(self) -> None:
         """Let go of the encoder's memory; the next prompt would load it again."""

@@ -173,7 +173,7 @@ SAMPLING_VERSIONS = [
         new="noised = original[rows]",
         caught_by="the original is noised to the level just reached",
         hint="The original is pasted in clean, into a picture that is still noisy.",
-        picture="A seam: what is new does not fit what is kept, often a flat patch.",
+        picture="Often nothing to see, for the kept part is exact; lesson 10 measures the damage.",
     ),
     inpaint(
         name="inpaint-noised-to-fixed-level",
@@ -498,6 +498,6 @@ SAMPLING_VERSIONS = [
         new="return schedule.abar(t, like=x0) ** 0.5 * x0",
         caught_by="each picture is noised to the t where it starts",
         hint="The picture is scaled down, but no noise is added.",
-        picture="Flat, washed-out copies: there is nothing to make new things from.",
+        picture="Flat shapes with few details: there is no noise for details to come from.",
     ),
 ]
