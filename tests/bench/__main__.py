@@ -15,7 +15,7 @@ import torch
 
 from minidiff.paths import ROOT
 
-PARTS = ("step", "batch", "loop", "load", "text", "mnist")
+PARTS = ("step", "batch", "loop", "report", "norm", "load", "text", "mnist")
 
 
 def main() -> int:
@@ -48,11 +48,19 @@ def run(part: str, options: argparse.Namespace):
     if part == "batch":
         from tests.bench import unet_step
 
-        return unet_step.measure(largest, batch=16, compiled=False)
+        return unet_step.measure(largest, batch=16, compiled=compiled)
     if part == "loop":
         from tests.bench import loop
 
         return loop.measure(largest, compiled=compiled)
+    if part == "report":
+        from tests.bench import report
+
+        return report.measure(largest, compiled=compiled)
+    if part == "norm":
+        from tests.bench import fused_norm
+
+        return fused_norm.measure()
     if part == "load":
         from tests.bench import loading
 
