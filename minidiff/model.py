@@ -19,6 +19,7 @@ from minidiff.deepfloyd.checkpoint import (
 from minidiff.deepfloyd.embeddings import PrecomputedText, read_embeddings
 from minidiff.deepfloyd.graphed import GraphedUNet
 from minidiff.deepfloyd.scheduler import SchedulerConfig
+from minidiff.deepfloyd.split import SplitUNet
 from minidiff.deepfloyd.text import TextEncoder
 from minidiff.deepfloyd.unet import UNet
 from minidiff.deepfloyd.unet_config import UNetConfig
@@ -39,7 +40,8 @@ class Model:
 
     encode           list of prompts -> text states (B, 77, encoder_hid_dim)
     unet             the UNet, see deepfloyd/unet.py
-    fast_unet        the same, as loops call it: on CUDA its steps are recorded and replayed
+    fast_unet        the same, as loops call it: on CUDA its steps are recorded and replayed, on a
+                     CPU large batches are split
     sample_size      side of the pictures, 64
     threshold_ratio, threshold_max   the checkpoint's numbers for equations.dynamic_threshold
     """
@@ -62,8 +64,10 @@ class Model:
         return self.open_unet().to(memory_format=torch.channels_last)
 
     @cached_property
-    def fast_unet(self) -> UNet | GraphedUNet:
-        return GraphedUNet(self.unet, self.compile) if self.device.type == "cuda" else self.unet
+    def fast_unet(self) -> GraphedUNet | SplitUNet | UNet:
+        if self.device.type == "cuda":
+            return GraphedUNet(self.unet, self.compile)
+        return SplitUNet(self.unet) if self.device.type == "cpu" else self.unet
 
 
 def load(

@@ -9,6 +9,7 @@ from configs import OFFICIAL_UNETS, UNETS, unet_config
 from layers import first_difference, recorded, relative_error, sampled
 from reference_files import read_keys, read_layers, read_reference
 
+from minidiff.deepfloyd import split
 from minidiff.deepfloyd.unet import Cond, UNet, sinusoid
 from minidiff.deepfloyd.unet_config import UNetConfig
 from minidiff.errors import UserError
@@ -99,6 +100,22 @@ def test_one_timestep_serves_the_whole_batch(unet):
     each = run(unet, inputs | {"t": torch.tensor([417, 417])})
     for same in (417, torch.tensor(417), torch.tensor([417])):
         assert torch.equal(run(unet, inputs | {"t": same}), each)
+
+
+@pytest.mark.parametrize("pictures", [1, 2, 3, 4, 5])
+def test_a_split_batch_has_the_same_answers(unet, monkeypatch, pictures):
+    monkeypatch.setattr(split, "AT_ONCE", 2)
+    inputs = unet_inputs(SMALL)
+    rows = [0, 1, 1, 0, 1][:pictures]
+    x, t = inputs["x"][rows], inputs["t"][rows]
+    with torch.no_grad():
+        cond = unet.prepare(inputs["text"]).take(rows)
+        fast = split.SplitUNet(unet)
+        assert fast.dtype == unet.dtype
+        for when in (t, 417):
+            assert torch.allclose(fast(x, when, cond), unet(x, when, cond), atol=1e-5)
+    with pytest.raises(UserError, match="pictures need"):
+        fast(x.repeat(2, 1, 1, 1), 417, cond)
 
 
 def test_inputs_are_left_alone(unet):

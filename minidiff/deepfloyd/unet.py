@@ -52,6 +52,10 @@ class Cond:
         rows = torch.as_tensor(rows, device=self.pooled.device)
         return self.map(lambda x: x[rows])
 
+    def split(self, size: int) -> list["Cond"]:
+        """The prompts in order, `size` at a time."""
+        return [self.map(lambda x, i=i: x[i : i + size]) for i in range(0, len(self), size)]
+
     @staticmethod
     def cat(conds: list["Cond"]) -> "Cond":
         """Several prompts' conditions as one batch."""

@@ -44,7 +44,7 @@ DEMO_PROMPTS = Prompts(
     ),
     hybrids=(
         ("rosette", "smiling face with smiling eyes", 3),
-        ("cloud with rain", "speaker medium volume", 7),
+        ("ice", "page facing up", 14),
         ("memo", "optical disk", 4),
     ),
 )
@@ -342,7 +342,7 @@ def hybrids(studio: Studio) -> list[Figure]:
 
 def topics(studio: Studio) -> list[Topic]:
     """The sections in the report's order."""
-    sde = "x_t = forward(x_orig, t[i_start]), then 1.6 from there"
+    sde = "x_t = forward(x_{orig}, t[i_{start}]), then 1.6 from there"
 
     def topic(id, title, draw, look, equation="", code=""):
         return Topic(id, f"{id} {title}", look, lambda: draw(studio), equation, code)
@@ -374,7 +374,7 @@ def topics(studio: Studio) -> list[Topic]:
               "A drawing is projected onto what the model knows; half-way keeps its layout.", sde),
         topic("1.7.2", "Inpainting", inpainting,
               "Outside the mask nothing changes; inside, each try is another answer.",
-              "x_t ← m x_t + (1 − m) forward(x_orig, t)", "equations.inpaint_blend"),
+              "x_t ← m x_t + (1 − m) forward(x_{orig}, t)", "equations.inpaint_blend"),
         topic("1.7.3", "Text-conditional editing", text_edits,
               "The same with a prompt: from the prompt's own picture to a tinted original.", sde),
         topic("1.8", "Visual anagrams", anagrams,

@@ -31,7 +31,7 @@ DDPM_VERSIONS = [
         new="return (x_t, t.to(x_0.dtype)), eps",
         caught_by="the UNet is told t / T",
         hint="The UNet is told t in 0..299. It wants t / T, in 0..1.",
-        picture="The loss stays high, near 0.4; samples are blots.",
+        picture="The loss stays high; samples are blots.",
     ),
     loss(
         name="t-normalised-twice",

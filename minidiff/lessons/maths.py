@@ -5,13 +5,14 @@ from collections.abc import Iterator
 
 from minidiff.lessons.chapters import Chapter
 
-# Macros of MathJax that the chapters may use; another one is a typo, or is to be added here.
+# Macros of MathJax that the chapters may use; another one is a typo, or is to be added here. Not
+# operatorname, which GitHub refuses: mathrm does the same.
 MACROS = set(
     """
     Delta Phi Pr Psi Sigma Vert alpha approx bar begin beta big bigl bigr bmod boldsymbol cdot cdots
     cos delta dfrac displaystyle ell end epsilon eta exp frac gamma ge geq gt hat hspace in infty
     int kappa lVert lambda langle lceil ldots le left leftarrow leq lfloor lim ln log longrightarrow
-    lt lvert mapsto mathbb mathbf mathcal mathrm max mid min mu nabla ne neq odot operatorname
+    lt lvert mapsto mathbb mathbf mathcal mathrm max mid min mu nabla ne neq odot
     overline partial phi pi prime prod propto psi qquad quad rVert rangle rceil rfloor rho right
     rightarrow rvert sigma sim sin sqrt sum tanh tau text textstyle theta tilde times to top
     underbrace varepsilon varphi vec
