@@ -38,7 +38,7 @@ DEMO_PROMPTS = Prompts(
     edits=(("tower.png", "a rocket"), ("wolf.png", "a photo of a man"), ("candle.png", "a rocket")),
     # The clearest of 400 pairs each, scored by minidiff/emoji/illusions.py.
     anagrams=(
-        ("jar", "hourglass done", 16),
+        ("baby bottle", "dango", 16),
         ("train", "classical building", 16),
         ("lipstick", "pizza", 1),
     ),
