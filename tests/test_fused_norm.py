@@ -1,4 +1,4 @@
-"""The benchmark's fused norm against the plain one, on the CPU in Triton's interpreter.
+"""The fused norm, and a UNet that uses it, against the plain ones: on the CPU, interpreted.
 
 Triton decides to interpret when it is first imported, so the comparison is a process of its own.
 """
@@ -15,7 +15,7 @@ from torch import nn
 
 from minidiff.paths import ROOT
 
-CASES = [(64, 32, 4), (88, 4, 9), (96, 32, 8), (33, 3, 40)]  # channels, groups, side
+CASES = [(64, 32, 4), (88, 4, 9), (96, 32, 8), (33, 3, 40), (64, 8, 64)]  # channels, groups, side
 
 
 @pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="there is no Triton here")
@@ -25,19 +25,26 @@ def test_fused_norm_is_the_plain_one():
         [sys.executable, __file__], env=environment, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == ["8", "cases", "agree"]
+    assert done.stdout.split() == ["11", "cases", "agree"]
 
 
 def compare() -> int:
     """How many cases agree; AssertionError for the first that does not."""
-    from tests.bench.fused_norm import fused, plain
-
     generator = torch.Generator().manual_seed(0)
+    cases = [*norm_cases(generator), unet_case(generator)]
+    for ours, exact, bound in cases:
+        assert float((ours - exact).norm() / exact.norm()) < bound
+        assert ours.is_contiguous(memory_format=torch.channels_last)
+    return len(cases)
+
+
+def norm_cases(generator):
+    from minidiff.deepfloyd.fused import fused_norm_gelu
+    from minidiff.deepfloyd.unet import norm_gelu
 
     def random(*shape):
         return torch.randn(*shape, generator=generator)
 
-    agree = 0
     for channels, groups, side in CASES:
         norm = nn.GroupNorm(groups, channels).requires_grad_(False)
         norm.weight.copy_(random(channels))
@@ -46,13 +53,27 @@ def compare() -> int:
         x = x.contiguous(memory_format=torch.channels_last)
         both = random(2, 2 * channels)[:, :, None, None].chunk(2, dim=1)
         for scale, shift in (both, (None, None)):
-            ours = fused(norm, x, scale, shift)
-            assert ours.is_contiguous(memory_format=torch.channels_last)
             modulation = (None if s is None else s.double() for s in (scale, shift))
-            exact = plain(copy.deepcopy(norm).double(), x.double(), *modulation)
-            torch.testing.assert_close(ours.double(), exact, rtol=1e-5, atol=1e-5)
-            agree += 1
-    return agree
+            exact = norm_gelu(copy.deepcopy(norm).double(), x.double(), *modulation)
+            yield fused_norm_gelu(norm, x, scale, shift), exact, 1e-6
+
+
+@torch.no_grad()
+def unet_case(generator):
+    from minidiff.deepfloyd.fused import fuse, fused_norm_gelu
+    from minidiff.deepfloyd.unet import UNet
+    from minidiff.deepfloyd.unet_config import UNetConfig
+    from tests.by_rule import fill, unet_inputs
+    from tests.configs import UNETS
+
+    config = UNETS["one level"]
+    unet = fill(UNet(UNetConfig.from_dict(config))).to(memory_format=torch.channels_last)
+    twin = fuse(unet)
+    assert all(a is b for a, b in zip(unet.parameters(), twin.parameters(), strict=True))
+    assert [unet.norm_gelu, twin.norm_gelu] == [type(unet).norm_gelu, fused_norm_gelu]
+    x, t, text = unet_inputs(config).values()
+    x = x.contiguous(memory_format=torch.channels_last)
+    return twin(x, t, text), unet(x, t, text), 1e-5
 
 
 if __name__ == "__main__":

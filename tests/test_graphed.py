@@ -33,7 +33,7 @@ def test_compiling_is_for_cuda_only(tmp_path):
 @pytest.mark.gpu
 @torch.no_grad()
 def test_replayed_calls_equal_plain_ones(model, cond):
-    fast = GraphedUNet(model.unet)
+    fast = GraphedUNet(model.unet, fuse=False)
     conds = [cond, cond.take([2, 1, 0])]
     for call in range(PLAIN_CALLS + 4):  # other pictures, times and prompts in every call
         x = torch.randn(3, 3, 64, 64, device="cuda", dtype=model.dtype)
@@ -55,13 +55,13 @@ def test_an_answer_survives_the_next_call(model, cond):
 
 @pytest.mark.gpu
 @torch.no_grad()
-@pytest.mark.parametrize("compile", [False, True])
-def test_pictures_are_the_same_whoever_calls(model, cond, compile):
+@pytest.mark.parametrize("ways", [{"fuse": False}, {"fuse": True}, {"compile": True}], ids=str)
+def test_pictures_are_the_same_whoever_calls(model, cond, ways):
     def walk(unet):
         noise = SeededNoise([0, 1, 2], device="cuda")
         guidance = CFG(cond, model.unet.prepare(model.encode([""] * 3)), 3.0)
         pairs = course_pairs(strided_timesteps(990, 90))
         return last(denoise(unet, model.schedule, noise.draw(), pairs, guidance, noise))
 
-    plain, fast = walk(model.unet), walk(GraphedUNet(model.unet, compile))
+    plain, fast = walk(model.unet), walk(GraphedUNet(model.unet, **ways))
     assert float((fast - plain).norm() / plain.norm()) < 1e-2  # fp16

@@ -202,6 +202,7 @@ def fill(
     """Read the tensors whose keys begin with `prefix`; the headers have been checked before."""
     aliases = aliases or {}
     for path in files:
+        finite: dict[str, Tensor] = {}
         with open_weights(path) as file:
             for stored in file.keys():
                 key = aliases.get(stored, stored)
@@ -213,8 +214,9 @@ def fill(
                     dtype=torch.float32 if wide else dtype,
                     device=device,
                 ).copy_(file.get_tensor(stored))
-                check_finite(tensor, stored, path)
+                finite[stored] = tensor.isfinite().all()
                 put(module, key, tensor)
+        check_finite(finite, dtype, path)
 
 
 def put(module: nn.Module, key: str, tensor: Tensor) -> None:
@@ -222,12 +224,15 @@ def put(module: nn.Module, key: str, tensor: Tensor) -> None:
     setattr(module.get_submodule(owner), name, nn.Parameter(tensor, requires_grad=False))
 
 
-def check_finite(tensor: Tensor, key: str, path: Path) -> None:
-    if not bool(tensor.isfinite().all()):
-        raise UserError(
-            f"{key} of {path} has NaN or infinite values in {tensor.dtype}: the file is damaged"
-            " (fetch it again), or its numbers need dtype float32"
-        )
+def check_finite(finite: dict[str, Tensor], dtype: torch.dtype, path: Path) -> None:
+    """Asked once a file: each answer from a GPU waits for all that was sent there before."""
+    if not finite or bool(torch.stack(list(finite.values())).all()):
+        return
+    key = next(key for key, answer in finite.items() if not answer)
+    raise UserError(
+        f"{key} of {path} has NaN or infinite values in {dtype}: the file is damaged"
+        " (fetch it again), or its numbers need dtype float32"
+    )
 
 
 def check_headers(

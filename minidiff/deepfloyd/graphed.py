@@ -1,12 +1,14 @@
-"""The UNet's step recorded as a CUDA graph: the same numbers, without waiting for Python.
+"""The UNet's step recorded as a CUDA graph: the same answers, without waiting for Python.
 
 At the official sizes a step launches a thousand small kernels, and on a fast GPU launching takes
 longer than computing. A CUDA graph is recorded once per batch size and replayed as one launch. It
 reads and writes fixed places in memory, so every call copies its inputs there; the prompts' keys
-and values, by far the largest, only when they are others than in the call before.
+and values, by far the largest, only when they are others than in the call before. All recordings
+share one pool of memory for what lies between: they never run at the same time.
 
-With `compile`, torch.compile fuses what lies between the convolutions before the graph is recorded.
-That takes a minute or more per batch size, and moves results in the last digits of the dtype.
+The norms run as in fused.py where Triton is installed (it comes with torch on Linux). With
+`compile`, torch.compile fuses them, and what else lies between the convolutions, before the graph
+is recorded: a minute or more per batch size. Both move results in the last digits of the dtype.
 """
 
 from collections import Counter
@@ -14,17 +16,24 @@ from collections import Counter
 import torch
 from torch import Tensor
 
+from minidiff.deepfloyd import fused
 from minidiff.deepfloyd.unet import Cond, UNet
 
 PLAIN_CALLS = 3  # with one batch size, before it is worth a recording; cuDNN chooses in them, too
 
 
 class GraphedUNet:
-    """Called like the UNet it wraps, (x, t, cond) -> (B, 6, H, W). For sampling on CUDA only."""
+    """Called like the UNet it wraps, (x, t, cond) -> (B, 6, H, W). For sampling on CUDA only.
 
-    def __init__(self, unet: UNet, compile: bool = False):
+    fuse: whether norms run as in fused.py; default: where they can, unless torch.compile fuses them
+    """
+
+    def __init__(self, unet: UNet, compile: bool = False, fuse: bool | None = None):
         self.unet = unet
-        self.step = torch.compile(unet, dynamic=False) if compile else unet
+        fuse = fused.AVAILABLE and not compile if fuse is None else fuse
+        step = fused.fuse(unet) if fuse else unet
+        self.step = torch.compile(step, dynamic=False) if compile else step
+        self.pool = torch.cuda.graph_pool_handle()
         self.calls: Counter[torch.Size] = Counter()
         self.recordings: dict[torch.Size, Recording] = {}
 
@@ -40,19 +49,19 @@ class GraphedUNet:
         if self.calls[x.shape] <= PLAIN_CALLS:
             return self.step(x.contiguous(memory_format=torch.channels_last), t, cond)
         if x.shape not in self.recordings:
-            self.recordings[x.shape] = Recording(self.step, x, t, cond)
+            self.recordings[x.shape] = Recording(self.step, x, t, cond, self.pool)
         return self.recordings[x.shape](x, t, cond)
 
 
 class Recording:
     """One CUDA graph and the places in memory that it reads from and writes to."""
 
-    def __init__(self, step, x: Tensor, t: Tensor, cond: Cond):
+    def __init__(self, step, x: Tensor, t: Tensor, cond: Cond, pool):
         self.x = x.clone(memory_format=torch.channels_last)
         self.t = t.clone()
         self.cond, self.filled_with = cond.map(torch.clone), cond
         self.graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self.graph):
+        with torch.cuda.graph(self.graph, pool=pool):
             self.out = step(self.x, self.t, self.cond)
 
     def __call__(self, x: Tensor, t: Tensor, cond: Cond) -> Tensor:

@@ -132,11 +132,23 @@ def merge_heads(x: Tensor) -> Tensor:
 # --- layers ----------------------------------------------------------------------------------
 
 
+def norm_gelu(
+    norm: nn.GroupNorm, x: Tensor, scale: Tensor | None = None, shift: Tensor | None = None
+) -> Tensor:
+    """GELU of the normed x (B, C, H, W); scale and shift (B, C, 1, 1), if given, come between."""
+    h = norm(x)
+    if scale is not None:
+        h = h * (1 + scale) + shift
+    return F.gelu(h)
+
+
 class ResBlock(nn.Module):
     """Two convolutions around a residual; `resample` halves or doubles the picture in between.
 
     The resampling sits after the first norm and activation, on both branches, without weights.
     """
+
+    norm_gelu = staticmethod(norm_gelu)  # fused.py puts a faster one here
 
     def __init__(self, c_in: int, c_out: int, config: UNetConfig, resample: str | None = None):
         super().__init__()
@@ -150,15 +162,14 @@ class ResBlock(nn.Module):
             self.conv_shortcut = nn.Conv2d(c_in, c_out, 1)
 
     def forward(self, x: Tensor, emb: Tensor) -> Tensor:
-        h = F.gelu(self.norm1(x))
+        h = self.norm_gelu(self.norm1, x)
         if self.resample == "down":
             h, x = F.avg_pool2d(h, 2), F.avg_pool2d(x, 2)
         elif self.resample == "up":
             h, x = F.interpolate(h, scale_factor=2.0), F.interpolate(x, scale_factor=2.0)
         h = self.conv1(h)
         scale, shift = self.time_emb_proj(emb)[:, :, None, None].chunk(2, dim=1)  # scale first
-        h = self.norm2(h) * (1 + scale) + shift
-        h = self.conv2(F.gelu(h))
+        h = self.conv2(self.norm_gelu(self.norm2, h, scale, shift))
         if hasattr(self, "conv_shortcut"):
             x = self.conv_shortcut(x)
         return x + h
@@ -277,6 +288,8 @@ class UNet(nn.Module):
     Holds weights only: nothing is remembered from one call to the next.
     """
 
+    norm_gelu = staticmethod(norm_gelu)
+
     def __init__(self, config: UNetConfig):
         super().__init__()
         self.config = config
@@ -352,7 +365,7 @@ class UNet(nn.Module):
         x = self.mid_block(skips[-1], emb, take_text(self.mid_block, text_kv))
         for block in self.up_blocks:
             x = block(x, emb, skips, take_text(block, text_kv))
-        return self.conv_out(F.gelu(self.conv_norm_out(x)))
+        return self.conv_out(self.norm_gelu(self.conv_norm_out, x))
 
     def check_input(self, x: Tensor, cond: Cond) -> None:
         halvings = 2 ** (len(self.down_blocks) - 1)

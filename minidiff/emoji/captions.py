@@ -1,7 +1,7 @@
 """The texts an emoji picture is trained with, and the background each text asks for.
 
-One picture, many captions: mostly its plain name, so that naming works; now and then the set it
-comes from, so that a style can be asked for; a third of them with a named background. The words
+One picture, many captions: its plain name, so that naming works; half of them with the set it
+comes from, so that a style can be asked for; two fifths of them with a named background. The words
 "photo", "oil painting" and "lithograph" change nothing in the picture. They are there so that a
 prompt of the course, "a lithograph of a skull", reaches the noun.
 """
@@ -16,16 +16,16 @@ from minidiff.emoji.prompts import COLOURS
 
 NEUTRAL = "a high quality photo"  # the course's prompt for "no prompt in particular"
 WHITE = COLOURS["white"]
-COLOUR_SHARE = 0.35
+COLOUR_SHARE = 0.4
 
 # Share of the captions -> what they look like. KIND is drawn from KINDS, TAGS are one to three.
 FORMS = (
-    (0.34, "{name}"),
-    (0.12, "{a_name}"),
-    (0.24, "{a_style} emoji of {name}"),
-    (0.10, "{a_style} emoji of {a_name}"),
-    (0.10, "{a_kind} of {a_name}"),
-    (0.06, "{name}, {tags}"),
+    (0.26, "{name}"),
+    (0.08, "{a_name}"),
+    (0.38, "{a_style} emoji of {name}"),
+    (0.12, "{a_style} emoji of {a_name}"),
+    (0.07, "{a_kind} of {a_name}"),
+    (0.05, "{name}, {tags}"),
     (0.04, NEUTRAL),
 )
 KINDS = ("picture", "photo", "drawing", "emoji", "oil painting", "lithograph")

@@ -15,7 +15,7 @@ import torch
 
 from minidiff.paths import ROOT
 
-PARTS = ("step", "batch", "loop", "report", "norm", "load", "text", "mnist")
+PARTS = ("step", "batch", "loop", "report", "norm", "bits", "load", "text", "cold", "two", "mnist")
 
 
 def main() -> int:
@@ -23,6 +23,8 @@ def main() -> int:
     parser.add_argument("parts", nargs="*", metavar="part", help=f"of {', '.join(PARTS)}")
     parser.add_argument("--models", nargs="+", default=["IF-I-M", "IF-I-L", "IF-I-XL"])
     parser.add_argument("--eager", action="store_true", help="compile nothing: quick")
+    parser.add_argument("--autotune", action="store_true", help="theirs at max-autotune, too: slow")
+    parser.add_argument("--norms", action="store_true", help="ours with and without fused norms")
     parser.add_argument("--out", type=Path, default=ROOT / "out" / "bench.json")
     options = parser.parse_args()
     if unknown := [part for part in options.parts if part not in PARTS]:
@@ -44,11 +46,13 @@ def run(part: str, options: argparse.Namespace):
     if part == "step":
         from tests.bench import unet_step
 
-        return [unet_step.measure(name, compiled=compiled) for name in options.models]
+        modes = ("reduce-overhead", "max-autotune") if options.autotune else ("reduce-overhead",)
+        how = {"compiled": compiled, "modes": modes, "norms": options.norms}
+        return [unet_step.measure(name, **how) for name in options.models]
     if part == "batch":
         from tests.bench import unet_step
 
-        return unet_step.measure(largest, batch=16, compiled=compiled)
+        return unet_step.measure(largest, batch=16, compiled=compiled, modes=())
     if part == "loop":
         from tests.bench import loop
 
@@ -58,9 +62,21 @@ def run(part: str, options: argparse.Namespace):
 
         return report.measure(largest, compiled=compiled)
     if part == "norm":
-        from tests.bench import fused_norm
+        from tests.bench import norm
 
-        return fused_norm.measure()
+        return norm.measure()
+    if part == "bits":
+        from tests.bench import eight_bits
+
+        return eight_bits.measure(largest)
+    if part == "cold":
+        from tests.bench import cold
+
+        return cold.measure()
+    if part == "two":
+        from tests.bench import two_gpus
+
+        return two_gpus.measure(largest)
     if part == "load":
         from tests.bench import loading
 

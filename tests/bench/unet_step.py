@@ -1,12 +1,13 @@
 """One guided step of the UNet at the official sizes: ours against diffusers, in one run.
 
 Weights are random, for they do not change the speed. Theirs is measured eager in both memory
-layouts and compiled (reduce-overhead) in the layout that was faster; ours as a notebook has it
-(steps recorded as CUDA graphs, nothing compiled) and with compile=True.
+layouts and compiled in the layout that was faster; ours as a notebook has it (steps recorded as
+CUDA graphs, nothing compiled) and with compile=True; if asked for, with and without fused norms.
 """
 
 import gc
 import time
+from functools import partial
 
 import torch
 from diffusers import UNet2DConditionModel
@@ -22,8 +23,17 @@ DTYPE = torch.float16
 
 
 @torch.no_grad()
-def measure(name: str, batch: int = 2, compiled: bool = True) -> dict:
-    """Time one model; prints a block and returns its numbers. batch: 2 is one guided picture."""
+def measure(
+    name: str,
+    batch: int = 2,
+    compiled: bool = True,
+    modes: tuple[str, ...] = ("reduce-overhead",),
+    norms: bool = False,
+) -> dict:
+    """Time one model; prints a block and returns its numbers.
+
+    batch: 2 is one guided picture. modes: how torch.compile is to compile theirs; () is not at all.
+    """
     torch.backends.cudnn.benchmark = True
     ours, theirs = random_twins(name)
     x, t, text = inputs(batch, OFFICIAL_UNETS[name][0]["encoder_hid_dim"])
@@ -35,23 +45,30 @@ def measure(name: str, batch: int = 2, compiled: bool = True) -> dict:
     steps = {"diffusers eager": their_step(theirs)}
     contiguous = interleaved(steps, rounds=10)["diffusers eager"]
     theirs.to(memory_format=torch.channels_last)
-    graphed = GraphedUNet(ours)
     steps = {"diffusers eager, channels_last": their_step(theirs)}
     steps |= {"ours, plain calls": lambda: ours(x, t, cond)}
-    steps |= {"ours, recorded": lambda: graphed(x, t, cond)}
-    cold = {}
+    ways, cold = {"ours, recorded": {}}, {}
     if compiled:
+        ways["ours, compiled"] = {"compile": True}
+    if norms:
+        ways = {
+            f"{what}, {norm} norms": how | {"fuse": norm == "fused"}
+            for what, how in ways.items()
+            for norm in ("fused", "plain")
+        }
+    if compiled and modes:
         last = interleaved({"channels_last": their_step(theirs)}, rounds=10)["channels_last"]
         if contiguous.median < last.median:
             theirs.to(memory_format=torch.contiguous_format)
-        their_compiled = their_step(torch.compile(theirs, mode="reduce-overhead"))
-        our_compiled = GraphedUNet(ours, compile=True)
-        steps |= {"diffusers compiled": their_compiled}
-        steps |= {"ours, compiled": lambda: our_compiled(x, t, cond)}
-        for what in ("diffusers compiled", "ours, compiled"):
-            started = time.perf_counter()
-            milliseconds(steps[what])
-            cold[what] = round(time.perf_counter() - started, 1)
+        for mode in modes:
+            steps[f"diffusers compiled, {mode}"] = their_step(torch.compile(theirs, mode=mode))
+    for what, options in ways.items():
+        steps[what] = partial(GraphedUNet(ours, **options), x, t, cond)
+    for what in [what for what in steps if "compiled" in what]:
+        started = time.perf_counter()
+        milliseconds(steps[what])
+        cold[what] = round(time.perf_counter() - started, 1)
+        print(f"first call, {what}: {cold[what]} s", flush=True)
     times = interleaved(steps)
     times = {"diffusers eager": contiguous} | times
     plain = ours(x, t, cond)
@@ -71,16 +88,14 @@ def measure(name: str, batch: int = 2, compiled: bool = True) -> dict:
 def report(found: dict, times: dict) -> None:
     print(f"\n{found['model']}, {found['batch']} pictures, fp16; floor {found['floor']:.2f} ms")
     eager = times["diffusers eager"].median
-    compiled = times.get("diffusers compiled")
+    theirs = [times[what].median for what in times if what.startswith("diffusers compiled")]
     for what, timing in times.items():
         ratio = f"{eager / timing.median:5.2f} x their eager"
-        if compiled:
-            ratio += f"  {compiled.median / timing.median:5.2f} x their compiled"
+        if theirs:
+            ratio += f"  {min(theirs) / timing.median:5.2f} x their compiled"
         error = found["errors"].get(what)
         error = "" if error is None else f"  differs {error:.1e}"
-        print(f"  {what:32} {timing!s:32} {ratio}{error}")
-    for what, seconds in found["seconds of the first call"].items():
-        print(f"  first call, {what}: {seconds} s")
+        print(f"  {what:36} {timing!s:32} {ratio}{error}")
 
 
 def random_twins(name: str) -> tuple[UNet, UNet2DConditionModel]:

@@ -43,11 +43,11 @@ TIMESTEPS = [990, 500, 30, 0]
 PIXEL = 2 * 2 / 255  # 2/255 of the range from black to white, in [-1, 1]
 
 
-def checks() -> Iterator[Check]:
+def checks(device: str = "cpu") -> Iterator[Check]:
     with tempfile.TemporaryDirectory() as folder:
         for lies, name in ((write_random_checkpoint(Path(folder)), "random"), (DEMO, "demo")):
             yield opens_as_it_lies(lies, f"{name} checkpoint")
-            yield from checkpoint(lies, f"{name} checkpoint", torch.device("cpu"))
+            yield from checkpoint(lies, f"{name} checkpoint", torch.device(device))
 
 
 @torch.no_grad()

@@ -23,15 +23,16 @@ TIED = "encoder.embed_tokens.weight"  # transformers' second name of shared.weig
 SMALL_HALF = ["one level", "attention at every level", "widths that shrink"]
 
 
-def checks() -> Iterator[Check]:
+def checks(device: str = "cpu") -> Iterator[Check]:
+    half, how = SMALL_HALF, {"device": device}
     yield key_lists()
-    yield unets("UNet, small shapes, fp32", 8, UNETS, torch.float32, relative=1e-5)
-    yield unets("UNet, small shapes, bf16", 3, SMALL_HALF, torch.bfloat16, relative=3e-2)
-    yield unets("UNet, small shapes, fp16", 3, SMALL_HALF, torch.float16, relative=4e-3)
-    yield t5s("T5, small shapes, fp32", torch.float32, relative=1e-5)
-    yield t5s("T5, small shapes, bf16", torch.bfloat16, relative=3e-2)
-    yield t5s("T5, small shapes, fp16 with wo in fp32", torch.float16, relative=4e-3)
-    yield full_size()
+    yield unets("UNet, small shapes, fp32", 8, UNETS, torch.float32, relative=1e-5, **how)
+    yield unets("UNet, small shapes, bf16", 3, half, torch.bfloat16, relative=3e-2, **how)
+    yield unets("UNet, small shapes, fp16", 3, half, torch.float16, relative=4e-3, **how)
+    yield t5s("T5, small shapes, fp32", torch.float32, relative=1e-5, **how)
+    yield t5s("T5, small shapes, bf16", torch.bfloat16, relative=3e-2, **how)
+    yield t5s("T5, small shapes, fp16 with wo in fp32", torch.float16, relative=4e-3, **how)
+    yield full_size(device)
 
 
 def key_lists() -> Check:
@@ -59,13 +60,13 @@ def shapes(model: nn.Module) -> dict[str, tuple[int, ...]]:
 
 
 @torch.no_grad()
-def unets(what: str, stated: int, names, dtype: torch.dtype, relative: float) -> Check:
+def unets(what: str, stated: int, names, dtype: torch.dtype, relative: float, device) -> Check:
     """Random weights, four pictures with four timesteps; the config as diffusers writes it."""
     check = Check(what, stated, relative=relative)
     for name in names:
-        reference = fill(UNet2DConditionModel(**UNETS[name]))
+        reference = fill(UNet2DConditionModel(**UNETS[name])).to(device)
         ours = twin_unet(reference)
-        inputs = unet_inputs(UNETS[name], batch=4)
+        inputs = to(device, unet_inputs(UNETS[name], batch=4))
         inputs = {k: v.to(dtype) if v.is_floating_point() else v for k, v in inputs.items()}
         ours, reference = ours.to(dtype), cast(reference, dtype)
         answers = run_unets(ours, reference, inputs)
@@ -75,17 +76,17 @@ def unets(what: str, stated: int, names, dtype: torch.dtype, relative: float) ->
 
 
 @torch.no_grad()
-def full_size() -> Check:
+def full_size(device) -> Check:
     """IF-I-M with random weights; the two models share them, so that memory holds one copy."""
     config, parameters, _ = OFFICIAL_UNETS["IF-I-M"]
     check = Check(f"UNet, IF-I-M at full size ({parameters:,}), fp32", stated=1, relative=1e-5)
     with torch.device("meta"):
         reference = UNet2DConditionModel(**config)
-    reference = fill(reference.to_empty(device="cpu"))
+    reference = fill(reference.to_empty(device="cpu")).to(device)
     if sum(p.numel() for p in reference.parameters()) != parameters:
         check.unequal.append("the number of parameters")
     ours = twin_unet(reference)
-    inputs = unet_inputs(config, batch=1, size=(64, 64))
+    inputs = to(device, unet_inputs(config, batch=1, size=(64, 64)))
     if not check.compare(*run_unets(ours, reference, inputs)):
         check.note = unet_difference(ours, reference, inputs)
     return check
@@ -114,13 +115,13 @@ def unet_difference(ours: UNet, reference: UNet2DConditionModel, inputs: dict) -
 
 
 @torch.no_grad()
-def t5s(what: str, dtype: torch.dtype, relative: float) -> Check:
+def t5s(what: str, dtype: torch.dtype, relative: float, device) -> Check:
     """Prompts of 1 to 77 tokens with their masks, weights as from_pretrained loads that dtype."""
     check = Check(what, stated=5, relative=relative)
     for name, config in T5S.items():
         reference = reloaded(fill(T5EncoderModel(ReferenceT5Config(**config))), dtype)
-        ours = twin_t5(reference)
-        inputs = t5_inputs(config)
+        ours = twin_t5(reference.to(device))
+        inputs = to(device, t5_inputs(config))
         with recorded(ours) as a, recorded(reference) as b:
             mine = ours(inputs["ids"], inputs["mask"])
             theirs = reference(inputs["ids"], attention_mask=inputs["mask"])[0]
@@ -143,6 +144,10 @@ def reloaded(model: T5EncoderModel, dtype: torch.dtype) -> T5EncoderModel:
     with tempfile.TemporaryDirectory() as folder:
         model.save_pretrained(folder)
         return T5EncoderModel.from_pretrained(folder, dtype=dtype).eval()
+
+
+def to(device, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.to(device) for name, tensor in inputs.items()}
 
 
 def cast(model: UNet2DConditionModel, dtype: torch.dtype) -> UNet2DConditionModel:
