@@ -36,16 +36,16 @@ DEMO_PROMPTS = Prompts(
     sampling=("a snow-capped mountain", "a top hat", "a rocket"),
     neutral="a high quality photo",
     edits=(("tower.png", "a rocket"), ("wolf.png", "a photo of a man"), ("candle.png", "a rocket")),
-    # The clearest of 400 pairs each, scored by minidiff/emoji/illusions.py.
+    # Among the clearest of 260 pairs each, scored by minidiff/emoji/illusions.py.
     anagrams=(
-        ("baby bottle", "dango", 16),
-        ("train", "classical building", 16),
-        ("lipstick", "pizza", 1),
+        ("running shoe", "bacon", 0),
+        ("watermelon", "croissant", 9),
+        ("bell", "fire", 0),
     ),
     hybrids=(
         ("rosette", "smiling face with smiling eyes", 3),
-        ("ice", "page facing up", 14),
-        ("memo", "optical disk", 4),
+        ("snowflake", "page facing up", 2),
+        ("memo", "optical disk", 0),
     ),
 )
 OFFICIAL_PROMPTS = Prompts(
