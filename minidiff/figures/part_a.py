@@ -33,7 +33,7 @@ LEVELS = [1, 3, 5, 7, 10, 20]  # SDEdit's i_start
 NOISY_T = [250, 500, 750]
 
 DEMO_PROMPTS = Prompts(
-    sampling=("a snow-capped mountain", "a top hat", "a rocket"),
+    sampling=("a snow-capped mountain", "a cowboy hat face", "a rocket"),
     neutral="a high quality photo",
     edits=(("tower.png", "a rocket"), ("wolf.png", "a photo of a man"), ("candle.png", "a rocket")),
     # Among the clearest of 260 pairs each, scored by minidiff/emoji/illusions.py.
