@@ -5,6 +5,7 @@ import torch
 from tiny_checkpoint import write_tiny_checkpoint
 
 import minidiff
+from minidiff.deepfloyd import fused
 from minidiff.deepfloyd.graphed import PLAIN_CALLS, GraphedUNet
 from minidiff.errors import UserError
 from minidiff.guidance import CFG
@@ -65,3 +66,9 @@ def test_pictures_are_the_same_whoever_calls(model, cond, ways):
 
     plain, fast = walk(model.unet), walk(GraphedUNet(model.unet, **ways))
     assert float((fast - plain).norm() / plain.norm()) < 1e-2  # fp16
+
+
+def test_where_triton_does_not_work_norms_stay_plain_and_a_note_says_so():
+    pytest.importorskip("triton")
+    with pytest.warns(UserWarning, match="group norms run unfused"):
+        assert not fused.usable(torch.device("cpu"))

@@ -11,17 +11,38 @@ the convolutions, stay what they are.
 
 import copy
 import importlib.util
+import warnings
+from functools import cache
 
 import torch
 from torch import Tensor, nn
 
 from minidiff.deepfloyd.unet import UNet
 
-if AVAILABLE := importlib.util.find_spec("triton") is not None:
+if INSTALLED := importlib.util.find_spec("triton") is not None:
     import triton
     import triton.language as tl
 
 TILE = 4096  # numbers that a program holds at a time
+
+
+@cache
+def usable(device: torch.device) -> bool:
+    """Whether the kernels run on this device; warns if Triton is here and they do not.
+
+    Triton comes with torch on Linux. It builds kernels when they are first called, and needs a C
+    compiler for that.
+    """
+    if not INSTALLED:
+        return False
+    try:
+        norm = nn.GroupNorm(1, 8, device=device).requires_grad_(False)
+        fused_norm_gelu(norm, torch.zeros(1, 8, 1, 1, device=device))
+    except Exception as error:  # a missing compiler, an old GPU, ...: each has a type of its own
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
+        warnings.warn(f"group norms run unfused, which is slower: {reason}", stacklevel=2)
+        return False
+    return True
 
 
 def fuse(unet: UNet) -> UNet:
@@ -63,7 +84,7 @@ def power_of_2(n: int) -> int:
     return 1 << (n - 1).bit_length()
 
 
-if AVAILABLE:
+if INSTALLED:
 
     @triton.jit
     def load_tile(x, pixels, channels, size, COLUMNS: tl.constexpr, ROWS: tl.constexpr):

@@ -6,9 +6,9 @@ reads and writes fixed places in memory, so every call copies its inputs there; 
 and values, by far the largest, only when they are others than in the call before. All recordings
 share one pool of memory for what lies between: they never run at the same time.
 
-The norms run as in fused.py where Triton is installed (it comes with torch on Linux). With
-`compile`, torch.compile fuses them, and what else lies between the convolutions, before the graph
-is recorded: a minute or more per batch size. Both move results in the last digits of the dtype.
+Where Triton works (it comes with torch on Linux) the norms run as in fused.py. With `compile`,
+torch.compile fuses them, and what else lies between the convolutions, before the graph is recorded:
+a minute or more per batch size. Both move results in the last digits of the dtype.
 """
 
 from collections import Counter
@@ -30,7 +30,8 @@ class GraphedUNet:
 
     def __init__(self, unet: UNet, compile: bool = False, fuse: bool | None = None):
         self.unet = unet
-        fuse = fused.AVAILABLE and not compile if fuse is None else fuse
+        if fuse is None:
+            fuse = not compile and fused.usable(unet.conv_in.weight.device)
         step = fused.fuse(unet) if fuse else unet
         self.step = torch.compile(step, dynamic=False) if compile else step
         self.pool = torch.cuda.graph_pool_handle()
