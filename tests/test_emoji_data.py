@@ -217,10 +217,15 @@ def test_caption_mix_follows_its_table():
     neutral = sum(caption.text == captions.NEUTRAL for caption in table) / len(table)
     coloured = sum(" background" in caption.text for caption in table) / len(table)
     plain = sum(caption.text == "cat" for caption in table) / len(table)
-    assert sum(share for share, _ in captions.FORMS) == pytest.approx(1)
-    assert neutral == pytest.approx(0.04, abs=0.005)
-    assert coloured == pytest.approx(0.96 * captions.COLOUR_SHARE, abs=0.01)
-    assert plain == pytest.approx(0.34 * (1 - captions.COLOUR_SHARE), abs=0.01)
+    styled = sum("noto emoji of" in caption.text for caption in table) / len(table)
+    share = {form: share for share, form in captions.FORMS}
+    asked_neutral = share[captions.NEUTRAL]
+    asked_style = share["{a_style} emoji of {name}"] + share["{a_style} emoji of {a_name}"]
+    assert sum(share.values()) == pytest.approx(1)
+    assert neutral == pytest.approx(asked_neutral, abs=0.005)
+    assert coloured == pytest.approx((1 - asked_neutral) * captions.COLOUR_SHARE, abs=0.01)
+    assert styled == pytest.approx(asked_style, abs=0.01)
+    assert plain == pytest.approx(share["{name}"] * (1 - captions.COLOUR_SHARE), abs=0.01)
 
 
 def test_a_caption_names_the_colour_it_asks_for():
