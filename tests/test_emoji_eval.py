@@ -208,14 +208,25 @@ def test_every_measurement_gives_rows_with_counts(bench, monkeypatch, tmp_path):
     monkeypatch.setattr(measure_noise, "strided_timesteps", lambda: [990, 100, 0])
     rows = [row for measure in evaluate.MEASUREMENTS for row in measure(bench)]
     by_name = {row.what: row for row in rows}
-    assert len(by_name) == len(rows) == 4 + 2 + 5 + 3 + 3 + 9
+    assert len(by_name) == len(rows) == 5 + 2 + 5 + 3 + 3 + 9
     assert by_name["naming, top-1"].count == 3 and by_name["style as asked"].count == 4
+    scores = by_name["naming, top-1"].value, by_name["naming, top-1, fixed variance"].value
+    assert by_name["naming, learned minus fixed"].value == pytest.approx(scores[0] - scores[1])
     assert all(0 <= row.value <= 1 for row in rows if "top-" in row.what or "style" in row.what)
     assert all(torch.isfinite(torch.tensor(row.value)) for row in rows)
     evaluate.write_report(rows, True, 1.0, tmp_path / "report.json")
     saved = json.loads((tmp_path / "report.json").read_text())["rows"]
     assert [row["what"] for row in saved] == [row.what for row in rows]
     assert len(evaluate.format_table(rows).splitlines()) == len(rows) + 1
+
+
+def test_a_difference_comes_with_its_error():
+    """8 pictures, two gained and one lost: 1/8, with a standard deviation of 0.6409."""
+    ours = torch.tensor([1, 1, 1, 1, 0, 0, 1, 1], dtype=torch.bool)
+    theirs = torch.tensor([1, 1, 1, 1, 0, 1, 0, 0], dtype=torch.bool)
+    row = measure_samples.paired_row("ours minus theirs", ours, theirs)
+    assert (row.value, row.count) == (0.125, 8)
+    assert row.goal.startswith(f">= {-2 * 0.6409 / 8**0.5:.4f}")
 
 
 def test_curves_ask_for_each_setting_once(bench, monkeypatch):
