@@ -3,7 +3,8 @@
 Each is a few lines over the one loop in sampling.py. Where the notebook uses globals (stage_1, a
 global seed), these take the model and a source of noise that all steps of one picture share.
 
-    model, noise = minidiff.load(), SeededNoise([180])
+    model = minidiff.load()
+    noise = SeededNoise([180], device=model.device)  # pictures belong on that device, too
     text, null = model.encode(["a high quality photo"]), model.encode([""])
     im_noisy = forward(model, im, 690, noise)
     clean = iterative_denoise_cfg(model, im_noisy, 10, text, null, noise)

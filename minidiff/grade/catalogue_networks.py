@@ -10,6 +10,15 @@ buckets = partial(Mutation, exercise="relative_buckets", file=T5, scene="sample"
 norm = partial(Mutation, exercise="rms_norm", file=T5, scene="sample")
 gated = partial(Mutation, exercise="gated_gelu", file=T5, scene="sample")
 GATE = 'h = F.gelu(self.wi_0(x), approximate="tanh") * self.wi_1(x)'
+NORM_THEN_STEER = """\
+    h = norm(x)
+    if scale is not None:
+        h = h * (1 + scale) + shift
+"""
+STEER_THEN_NORM = """\
+    h = x if scale is None else x * (1 + scale) + shift
+    h = norm(h)
+"""
 t5_attention = partial(Mutation, exercise="t5_attention", file=T5, scene="sample")
 encoder = partial(Mutation, exercise="t5_encoder", file=T5, scene="sample")
 sinusoid = partial(Mutation, exercise="timestep_embedding", file=UNET, scene="sample")
@@ -321,24 +330,24 @@ NETWORKS = [
     ),
     block(
         name="scale-without-one",
-        old="h = self.norm2(h) * (1 + scale) + shift",
-        new="h = self.norm2(h) * scale + shift",
+        old="h = h * (1 + scale) + shift",
+        new="h = h * scale + shift",
         caught_by="scale and shift of the second norm",
         hint="A scale of 0 should leave the norm as it is; here it wipes it out.",
         picture="Flat colours: most of the signal is gone.",
     ),
     block(
         name="steered-before-norm",
-        old="h = self.norm2(h) * (1 + scale) + shift",
-        new="h = self.norm2(h * (1 + scale) + shift)",
+        old=NORM_THEN_STEER,
+        new=STEER_THEN_NORM,
         caught_by="scale and shift of the second norm",
         hint="Scale and shift come before the norm, which takes most of them out again.",
         picture="Noise is left: the network hardly knows the time.",
     ),
     block(
         name="block-activation-missing",
-        old="h = self.conv2(F.gelu(h))",
-        new="h = self.conv2(h)",
+        old="h = self.conv2(self.norm_gelu(self.norm2, h, scale, shift))",
+        new="h = self.conv2(self.norm2(h) * (1 + scale) + shift)",
         caught_by="scale and shift of the second norm",
         hint="There is no activation before the second convolution.",
         picture="Coarse noise or flat colours.",

