@@ -88,7 +88,7 @@ data: $(call needs,train) ## fetch training data: SETS="mnist fashion emoji" (de
 	$(minidiff) data $(if $(call given,SETS),$$SETS) $(call flag,YES,yes)
 
 weights: $(call needs,dev) ## fetch an official model: MODEL=IF-I-L TEXT_ENCODER=1 TO=DIR
-	$(minidiff) weights pull "$(MODEL)" $(call flag,TEXT_ENCODER,text-encoder) $(call opt,TO,to)
+	$(minidiff) weights pull "$$MODEL" $(call flag,TEXT_ENCODER,text-encoder) $(call opt,TO,to)
 
 train-mnist: $(call needs,dev) ## train Part B's models: MODELS= SEEDS= EPOCHS= DATA=fashion MODE= OUT=
 	$(minidiff) train-mnist $(call opt,MODELS,models) $(call opt,SEEDS,seeds) \

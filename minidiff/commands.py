@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from minidiff.errors import UserError
+from minidiff.files import check_writable
 from minidiff.paths import ROOT
 
 EMOJI_PACKAGES = ROOT / "data" / "packages"
@@ -43,6 +44,7 @@ def train_emoji(out: str, **options) -> Path:
 def eval_demo(fast: bool, out: str, weights: str | None = None) -> Path:
     from minidiff.emoji.evaluate import evaluate
 
+    check_writable(out)
     evaluate(weights, fast, report=out)
     return Path(out)
 
@@ -50,13 +52,16 @@ def eval_demo(fast: bool, out: str, weights: str | None = None) -> Path:
 def encode(prompts: list[str], out: str, **options) -> Path:
     """Write the states of the prompts, and of the empty one, which guidance needs."""
     from minidiff.deepfloyd.embeddings import save_embeddings
+    from minidiff.deepfloyd.text import TextEncoder
     from minidiff.model import load
 
     check_ending(out)
+    check_writable(out)
     model = load(options.get("weights"), options.get("device"), options.get("dtype"))
-    model.encode.check(prompts)
+    encoder = TextEncoder(model.folder, model.device, model.dtype)  # whatever stands in for it
+    encoder.check(prompts)
     texts = list(dict.fromkeys([*prompts, ""]))
-    return save_embeddings(dict(zip(texts, model.encode(texts))), out)
+    return save_embeddings(dict(zip(texts, encoder(texts))), out)
 
 
 def convert(source: str, target: str) -> Path:

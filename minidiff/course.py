@@ -14,6 +14,7 @@ from torch import Tensor
 
 from minidiff.deepfloyd.unet import Cond
 from minidiff.equations import add_noise, forward_process, learned_range_log_variance
+from minidiff.errors import UserError
 from minidiff.guidance import CFG, Anagram, Guidance, Hybrid, Plain
 from minidiff.sampling import SeededNoise, denoise, keep_outside, last
 from minidiff.schedule import course_pairs, strided_timesteps
@@ -72,7 +73,7 @@ def inpaint(
     n = len(original_image)
     guidance = CFG(rows(model, prompt_embeds, n), rows(model, uncond_prompt_embeds, n), scale)
     keep = keep_outside(original_image, mask, model.schedule, noise)
-    pairs = course_pairs(timesteps or strided_timesteps())
+    pairs = course_pairs(strided_timesteps() if timesteps is None else timesteps)
     steps = denoise(
         model.fast_unet, model.schedule, noise.draw(), pairs, guidance, noise, after_step=keep
     )
@@ -119,11 +120,13 @@ def make_hybrids(
 
 def walk(model, x: Tensor, guidance: Guidance, i_start: int, noise, timesteps) -> Tensor:
     """The loop from timesteps[i_start] to the end of the list; (B, 3, H, W)."""
-    pairs = course_pairs(timesteps or strided_timesteps())
+    pairs = course_pairs(strided_timesteps() if timesteps is None else timesteps)
     return last(denoise(model.fast_unet, model.schedule, x, pairs, guidance, noise, start=i_start))
 
 
 def rows(model, prompt_embeds: Tensor, n: int) -> Cond:
     """Text states of one prompt, or of n, as what the UNet wants for n pictures."""
     cond = model.unet.prepare(prompt_embeds)
+    if len(cond) not in (1, n):
+        raise UserError(f"{n} pictures need 1 or {n} prompts; got {len(cond)}")
     return cond.take([0] * n) if len(cond) == 1 else cond

@@ -7,7 +7,6 @@ Each verb says which prompts and which guidance; everything else they share:
 """
 
 import math
-import os
 import re
 import zlib
 from dataclasses import dataclass, field
@@ -24,7 +23,7 @@ from minidiff.equations import dynamic_threshold
 from minidiff.errors import UserError
 from minidiff.figures.grids import enlarge, picture, save_gif, save_png
 from minidiff.guidance import CFG, Anagram, Guidance, Hybrid
-from minidiff.model import load
+from minidiff.model import load, place_in_team
 from minidiff.pictures import read_mask, read_picture
 from minidiff.sampling import SeededNoise, denoise, keep_outside, noised_start
 from minidiff.schedule import course_pairs, leading_timesteps, named_timesteps, pipeline_pairs
@@ -75,22 +74,28 @@ def sample(prompts: list[str], **options) -> list[Path]:
     """A picture for every prompt and seed."""
     studio = Studio(Settings(**options))
     studio.encode(prompts)
-    wanted = list(product(prompts, studio.settings.seeds))
+    wanted = list(product(dict.fromkeys(prompts), studio.settings.seeds))
     shots = [studio.shot("sample", prompt, seed) for prompt, seed in wanted]
     return studio.draw(shots, studio.guided([prompt for prompt, _ in wanted]))
 
 
 def edit(
-    image: str, prompt: str, strength: list[float], i_start: list[int] | None = None, **options
+    image: str,
+    prompt: str,
+    strength: list[float] | None = None,
+    i_start: list[int] | None = None,
+    **options,
 ) -> list[Path]:
     """SDEdit: the picture noised, then denoised towards the prompt, for every strength and seed."""
+    if strength and i_start:
+        raise UserError("--strength and --i-start say the same thing: give one of them")
     studio = Studio(Settings(**options))
     original = read_picture(image, studio.model.sample_size)
-    starts = i_start or [start_index(s, len(studio.pairs)) for s in strength]
+    starts = i_start or [start_index(s, len(studio.pairs)) for s in strength or [0.7]]
     studio.encode([prompt])
     shots = [
-        studio.shot(f"edit-from-{start}", prompt, seed, start, image=image)
-        for start, seed in product(starts, studio.settings.seeds)
+        studio.shot(f"edit-{slug(Path(image).stem)}-from-{start}", prompt, seed, start, image=image)
+        for start, seed in product(dict.fromkeys(starts), studio.settings.seeds)
     ]
     return studio.draw(shots, studio.guided([prompt] * len(shots)), original)
 
@@ -102,7 +107,7 @@ def inpaint(image: str, mask: str, prompt: str, invert: bool, **options) -> list
     original, hole = read_picture(image, size), read_mask(mask, size, picture=image, invert=invert)
     studio.encode([prompt])
     shots = [
-        studio.shot("inpaint", prompt, seed, image=image, mask=mask)
+        studio.shot(f"inpaint-{slug(Path(image).stem)}", prompt, seed, image=image, mask=mask)
         for seed in studio.settings.seeds
     ]
     return studio.draw(shots, studio.guided([prompt] * len(shots)), original, hole)
@@ -115,7 +120,7 @@ def anagram(prompt: str, turned: str, view: str, **options) -> list[Path]:
     studio = Studio(Settings(**options))
     studio.encode([prompt, turned])
     shots = [
-        studio.shot(f"anagram-{view}", f"{prompt} | {turned}", seed)
+        studio.shot(f"anagram-{view}", f"{prompt} | {turned}", seed, view=view)
         for seed in studio.settings.seeds
     ]
     conds = tuple(studio.rows([p] * len(shots)) for p in (prompt, turned))
@@ -166,8 +171,8 @@ class Studio:
     @torch.no_grad()
     def encode(self, prompts: list[str]) -> None:
         """Prepare these prompts and the negative one, and let the text encoder go."""
-        self.model.encode.check(prompts)
         texts = list(dict.fromkeys([*prompts, self.settings.negative]))
+        self.model.encode.check([text for text in texts if text or text in prompts])
         states = self.model.encode(texts)
         self.model.encode.free()
         self.index = {text: i for i, text in enumerate(texts)}
@@ -181,13 +186,15 @@ class Studio:
         uncond = self.rows([self.settings.negative] * len(prompts))
         return CFG(self.rows(prompts), uncond, self.settings.guidance)
 
-    def shot(self, kind: str, prompt: str, seed: int, start: int = 0, **inputs: str) -> Shot:
+    def shot(
+        self, kind: str, prompt: str, seed: int, start: int | None = None, **inputs: str
+    ) -> Shot:
         settings = self.settings
         tells = {"prompt": prompt, "seed": seed, "steps": settings.steps}
         tells |= {"guidance": settings.guidance, "weights": self.model.name} | inputs
         tells |= {"negative": settings.negative} if settings.negative else {}
-        tells |= {"i_start": start} if start else {}
-        return Shot(f"{kind}-{slug(prompt)}-seed{seed}", seed, start, tells)
+        tells |= {} if start is None else {"i_start": start}
+        return Shot(f"{kind}-{slug(prompt)}-seed{seed}", seed, start or 0, tells)
 
     def draw(
         self,
@@ -246,7 +253,7 @@ def my_batches(count: int, batch: int) -> list[list[int]]:
     Alone it draws all. Under torchrun the batches go round among the processes, and are small
     enough that each process has work.
     """
-    rank, world = (int(os.environ.get(name, n)) for name, n in (("RANK", 0), ("WORLD_SIZE", 1)))
+    rank, world = place_in_team()
     size = min(batch, math.ceil(count / world))
     batches = [list(range(n, min(n + size, count))) for n in range(0, count, size)]
     return batches[rank::world]

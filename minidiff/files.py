@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
+from minidiff.errors import UserError
+
 
 def save_atomically(path: str | Path, fill: Callable[[BinaryIO], object]) -> Path:
     """Let fill(file) write a temporary file beside `path`, then give it that name; return path.
@@ -14,8 +16,9 @@ def save_atomically(path: str | Path, fill: Callable[[BinaryIO], object]) -> Pat
     temporary file goes when the same file is written the next time.
     """
     path = Path(path)
+    check_not_special(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    part = part_of(path)
     try:
         with open(part, "wb") as file:
             fill(file)
@@ -26,6 +29,25 @@ def save_atomically(path: str | Path, fill: Callable[[BinaryIO], object]) -> Pat
         part.unlink(missing_ok=True)
         remove_orphans(path)
     return path
+
+
+def check_writable(path: str | Path) -> None:
+    """OSError or UserError now, and not after the work, if `path` cannot be written."""
+    path = Path(path)
+    check_not_special(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part_of(path).touch()
+    part_of(path).unlink()
+
+
+def check_not_special(path: Path) -> None:
+    if path.exists() and not path.is_file():
+        raise UserError(f"{path} is there and is not a file: choose another name")
+
+
+def part_of(path: Path) -> Path:
+    """The temporary file of this process for `path`."""
+    return path.with_name(f"{path.name}.{os.getpid()}.part")
 
 
 def remove_orphans(path: Path) -> None:

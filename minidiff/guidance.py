@@ -18,6 +18,7 @@ from torchvision.transforms.functional import gaussian_blur
 
 from minidiff.deepfloyd.unet import Cond
 from minidiff.equations import anagram_estimate, classifier_free_guidance, hybrid_estimate
+from minidiff.errors import UserError
 from minidiff.views import View
 
 Answer = tuple[Tensor, Tensor]  # eps and v, each (B, 3, H, W)
@@ -144,6 +145,10 @@ class Factorized(Guidance):
     uncond: Cond
     parts: tuple[Callable[[Tensor], Tensor], ...]
     scale: float = 7.0
+
+    def __post_init__(self):
+        if len(self.conds) != len(self.parts):
+            raise UserError(f"{len(self.parts)} parts need as many prompts; got {len(self.conds)}")
 
     @property
     def prompts(self):

@@ -24,7 +24,7 @@ from minidiff.deepfloyd.text import TextEncoder
 from minidiff.deepfloyd.unet import UNet
 from minidiff.deepfloyd.unet_config import UNetConfig
 from minidiff.errors import UserError
-from minidiff.paths import weights_folder
+from minidiff.paths import embeddings_file, weights_folder
 from minidiff.schedule import Schedule, cosine_schedule
 from minidiff.weights.manifest import differences, read_manifest
 
@@ -98,10 +98,10 @@ def load(
     config = UNetConfig.from_dict(raw)
     wide = dtype == torch.float32 or (dtype is None and device.type != "cuda")
     files = find_weights(folder / "unet", "diffusion_pytorch_model", fp16_first=not wide)
-    if dtype is None:
-        dtype = torch.float32 if wide else stored_dtype(files[0])
     unet = build(lambda: UNet(config))
     check_headers(unet, files)
+    if dtype is None:
+        dtype = torch.float32 if wide else stored_dtype(files[0])
     return Model(
         name=folder.resolve().name,
         folder=folder,
@@ -118,10 +118,25 @@ def load(
 
 
 def open_text(folder, device, dtype, embeddings) -> TextEncoder | PrecomputedText:
-    path = embeddings or os.environ.get("MINIDIFF_EMBEDDINGS")
+    path = embeddings_file(embeddings)
     if path is None:
         return TextEncoder(folder, device, dtype)
-    return PrecomputedText(Path(path), read_embeddings(path), device, dtype)
+    return PrecomputedText(path, read_embeddings(path), device, dtype)
+
+
+def place_in_team() -> tuple[int, int]:
+    """(rank, world size) as torchrun tells them; (0, 1) for a process that is alone."""
+    rank, world = number_of("RANK", 0), number_of("WORLD_SIZE", 1)
+    if not 0 <= rank < world:
+        raise UserError(f"RANK={rank} with WORLD_SIZE={world}: torchrun sets both, or unset them")
+    return rank, world
+
+
+def number_of(variable: str, default: int) -> int:
+    text = os.environ.get(variable, str(default))
+    if not text.isdecimal():
+        raise UserError(f"the variable {variable} must be a whole number, not {text!r}")
+    return int(text)
 
 
 def pick_device(name: str | torch.device | None = None) -> torch.device:
@@ -129,7 +144,7 @@ def pick_device(name: str | torch.device | None = None) -> torch.device:
     if name is None:
         if torch.cuda.is_available():
             if "LOCAL_RANK" in os.environ:  # torchrun: a device for each process
-                torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+                torch.cuda.set_device(number_of("LOCAL_RANK", 0))
             return torch.device("cuda", torch.cuda.current_device())
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     try:
@@ -172,6 +187,9 @@ def check_manifest(folder: Path) -> None:
 
 def read_sample_size(raw: dict) -> int:
     size = raw.get("sample_size", 64)
-    if type(size) is not int or not 8 <= size <= 1024:
-        raise UserError(f"unet/config.json: sample_size must be 8 to 1024 pixels, not {size!r}")
+    if type(size) is not int or not 32 <= size <= 1024 or size % 16:
+        raise UserError(
+            "unet/config.json: sample_size must be 32 to 1024 pixels and a multiple of 16, not"
+            f" {size!r}"
+        )
     return size

@@ -47,6 +47,7 @@ def dtype(text: str):
 # --- options -----------------------------------------------------------------------------------
 
 DEVICE = option("--device", help="cuda, mps or cpu; default: the first of these that is there")
+MNIST_DEVICE = option("--device", help="cuda, mps or cpu; default: cuda where it is, else cpu")
 DATA_SETS = "mnist, fashion or emoji; default: mnist"
 CHECKPOINT = option("--weights", metavar="DIR", help="default: MINIDIFF_WEIGHTS, or the demo")
 EMBEDDINGS = option("--embeddings", metavar="FILE", help="text states in place of a text encoder")

@@ -9,4 +9,13 @@ DEMO = ROOT / "weights" / "emoji-64"
 
 def weights_folder(folder: str | Path | None = None) -> Path:
     """The checkpoint to use: the one named, else $MINIDIFF_WEIGHTS, else the demo that ships."""
-    return Path(folder or os.environ.get("MINIDIFF_WEIGHTS") or DEMO).expanduser()
+    if folder is None:
+        folder = os.environ.get("MINIDIFF_WEIGHTS") or DEMO
+    return Path(folder).expanduser()
+
+
+def embeddings_file(path: str | Path | None = None) -> Path | None:
+    """Text states in place of a text encoder: the file named, else $MINIDIFF_EMBEDDINGS, if set."""
+    if path is None:
+        path = os.environ.get("MINIDIFF_EMBEDDINGS") or None
+    return None if path is None else Path(path).expanduser()

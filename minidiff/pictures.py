@@ -12,6 +12,7 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
+from minidiff.deepfloyd.checkpoint import check_is_file
 from minidiff.errors import UserError
 
 MAX_PIXELS = 100_000_000  # a larger one is asked to be made smaller before it fills the memory
@@ -73,6 +74,7 @@ def open_image(path: str | Path) -> Image.Image:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # our own limit stands below
+            check_is_file(Path(path))
             image = Image.open(path)
             if image.width * image.height > MAX_PIXELS:
                 raise Image.DecompressionBombError
@@ -82,6 +84,8 @@ def open_image(path: str | Path) -> Image.Image:
     except Image.DecompressionBombError as error:
         limit = f"{MAX_PIXELS // 10**6} million pixels"
         raise UserError(f"{path} has more than {limit}: make it smaller first") from error
+    except UserError:
+        raise
     except OSError as error:
         reason = error.strerror or str(error).splitlines()[0]
         raise UserError(f"{path} cannot be read as a picture ({reason})") from error

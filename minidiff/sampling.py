@@ -99,6 +99,7 @@ def denoise(
     fixed_v     a number in [-1, 1] in place of the UNet's variance channels: -1 is the posterior
                 variance ("fixed_small"), 1 is beta ("fixed_large")
     """
+    check_walk(x, pairs)
     starts = check_starts(start, len(x), len(pairs))
     rows: list[int] = []
     for i, (t, t_prev) in enumerate(pairs):
@@ -130,6 +131,13 @@ def step(x_t, eps, v, t, t_prev, schedule, noise, rows, threshold) -> tuple[Tens
         return mean, x0
     log_variance = learned_range_log_variance(v, abar, abar_prev)
     return add_noise(mean, log_variance, noise.draw(rows)), x0
+
+
+def check_walk(x: Tensor, pairs: Pairs) -> None:
+    if not pairs:
+        raise UserError("the walk has no steps: its list of timesteps needs at least two")
+    if x.dtype not in (torch.float32, torch.float64):
+        raise UserError(f"the walk is in float32, and the pictures are {x.dtype}: use x.float()")
 
 
 def check_starts(start: int | list[int], batch: int, steps: int) -> list[int]:
@@ -171,15 +179,10 @@ def keep_outside(
 ) -> Callable[[Tensor, int, list[int]], Tensor]:
     """An `after_step` that inpaints (course A.5): new content where mask is 1, original elsewhere.
 
-    original (B, 3, H, W), mask (B or 1, 1, H, W) of 0 and 1. The original is noised to the level
-    just reached, t_prev, not to the one the step came from.
+    original (B, 3, H, W), mask (B or 1, 1, H, W) of 0 and 1, bool or numbers. The original is
+    noised to the level just reached, t_prev, not to the one the step came from.
     """
-    if mask.shape[-2:] != original.shape[-2:]:
-        raise UserError(
-            f"the mask is {mask.shape[-1]}x{mask.shape[-2]} but the picture is"
-            f" {original.shape[-1]}x{original.shape[-2]}: make them the same size"
-        )
-    mask = mask.expand(len(original), -1, -1, -1)
+    mask = one_mask_each(mask, original)
 
     def after_step(x: Tensor, t_prev: int, rows: list[int]) -> Tensor:
         abar = schedule.abar(t_prev, like=x)
@@ -187,3 +190,15 @@ def keep_outside(
         return inpaint_blend(x, noised, mask[rows])
 
     return after_step
+
+
+def one_mask_each(mask: Tensor, original: Tensor) -> Tensor:
+    """The mask as numbers, (B, 1, H, W). UserError unless it fits the pictures and is 0 to 1."""
+    if mask.shape[-2:] != original.shape[-2:]:
+        raise UserError(
+            f"the mask is {mask.shape[-1]}x{mask.shape[-2]} but the picture is"
+            f" {original.shape[-1]}x{original.shape[-2]}: make them the same size"
+        )
+    if mask.min() < 0 or mask.max() > 1:
+        raise UserError("a mask has values from 0 (keep) to 1 (make anew)")
+    return mask.to(original.dtype).expand(len(original), -1, -1, -1)

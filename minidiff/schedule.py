@@ -33,11 +33,17 @@ class Schedule:
         t = -1 stands for "before the first step" and gives 1, the clean picture. The result has
         the dtype and device of `like`.
         """
+        check_floating(like)
         t = torch.as_tensor(t, device="cpu").reshape(-1)
         if not bool(((t >= -1) & (t < len(self))).all()):
             raise UserError(f"timestep {t.tolist()} is outside -1..{len(self) - 1}")
         abars = torch.where(t < 0, torch.ones((), dtype=torch.float64), self.abars[t])
         return abars.to(like.dtype).to(like.device)[:, None, None, None]
+
+
+def check_floating(x: Tensor) -> None:
+    if not x.is_floating_point():
+        raise UserError(f"a picture of {x.dtype} cannot be noised: make it float32 in [-1, 1]")
 
 
 def cosine_schedule(num_timesteps: int = 1000, max_beta: float = 0.999) -> Schedule:

@@ -19,6 +19,8 @@ from torch import Tensor
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.functional import rotate
 
+from minidiff.errors import UserError
+
 
 class View:
     """The identity, and what other views inherit."""
@@ -64,6 +66,10 @@ class Rotate(View):
     """A quarter, half or three-quarter turn, counter-clockwise. 180 is the page turned round."""
 
     degrees: int = 180
+
+    def __post_init__(self):
+        if self.degrees % 90:
+            raise UserError(f"only quarter turns keep noise as it is, not {self.degrees} degrees")
 
     @property
     def name(self):

@@ -102,16 +102,16 @@ def test_edit_begins_at_every_strength(run, photo, tmp_path):
     arguments = ("edit", "photo.png", "a cat", "--steps", "10", "--scale", "1")
     assert run(*arguments, "--strength", "1", "0.5", "0.1")[0] == 0
     names = {p.name for p in (tmp_path / "out").iterdir()}
-    assert names == {f"edit-from-{i}-a-cat-seed180.png" for i in (0, 5, 9)}
+    assert names == {f"edit-photo-from-{i}-a-cat-seed180.png" for i in (0, 5, 9)}
     original = pixels(tmp_path / "photo.png").view(256, 256, 3)[::4, ::4].reshape(-1, 3)
     distances = [
-        (pixels(tmp_path / f"out/edit-from-{i}-a-cat-seed180.png") - original).abs().mean()
+        (pixels(tmp_path / f"out/edit-photo-from-{i}-a-cat-seed180.png") - original).abs().mean()
         for i in (0, 5, 9)
     ]
     assert distances == sorted(distances, reverse=True)
     assert distances[-1] < 12
     assert run(*arguments, "--i-start", "5", "--out", "same")[0] == 0
-    same = tmp_path / "same/edit-from-5-a-cat-seed180.png"
+    same = tmp_path / "same/edit-photo-from-5-a-cat-seed180.png"
     assert (pixels(same) - pixels(tmp_path / "out" / same.name)).abs().max() <= 2
 
 
@@ -119,7 +119,7 @@ def test_edit_begins_at_every_strength(run, photo, tmp_path):
 def test_inpaint_keeps_what_is_not_masked(run, photo, tmp_path, steps):
     arguments = ("--steps", steps, "--scale", "1")
     assert run("inpaint", "photo.png", "mask.png", "a cat", *arguments)[0] == 0
-    drawn = pixels(tmp_path / "out/inpaint-a-cat-seed180.png").view(64, 64, 3)
+    drawn = pixels(tmp_path / "out/inpaint-photo-a-cat-seed180.png").view(64, 64, 3)
     small = photo.resize((64, 64), Image.Resampling.BICUBIC)
     change = (drawn - torch.tensor(list(small.getdata())).view(64, 64, 3)).abs().amax(-1)
     assert change[16:48, 16:48].mean() > 20

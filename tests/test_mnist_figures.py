@@ -1,6 +1,7 @@
 """Part B's report from models of a few hundred parameters: every figure, and what it carries."""
 
 import json
+import shutil
 
 import pytest
 import torch
@@ -38,7 +39,7 @@ def weights(tmp_path_factory):
     for name in RECIPES:
         recipe = tiny_recipe(name, num_hiddens=2)
         save_model(fresh_model(recipe, 1), folder / f"{name}.safetensors", recipe, {})
-        log = {"losses": [1 / (i + 1) for i in range(100)], "epochs": 5, "seed": 180}
+        log = {"losses": [1 / (i + 1) for i in range(100)], "epochs": 20, "seed": 180}
         (folder / f"{name}-log.json").write_text(json.dumps(log))
     for name, rows in (("denoiser-epoch-01", 3), ("time-epoch-05", 4), ("class-epoch-05", 4)):
         save_sheet(torch.rand(rows, 10, 28, 28), folder / "samples" / f"{name}.png", {})
@@ -81,6 +82,43 @@ def test_missing_parts_are_named(weights, few_steps, tmp_path, missing):
     with pytest.raises(UserError, match=missing.replace(".", r"\.")):
         part_b.main(weights=part, out=tmp_path / "out", device="cpu")
     assert not (tmp_path / "out" / "index.html").exists()
+
+
+def copied(weights, target):
+    shutil.copytree(weights, target)
+    return target
+
+
+@pytest.mark.parametrize(
+    "name, content",
+    [
+        ("results.json", "{}"),
+        ("results.json", "[]"),
+        ("denoiser-log.json", "[1]"),
+        ("time-log.json", '{"losses": [1, 2, 3], "epochs": 2, "seed": 1}'),
+        ("class-log.json", '{"losses": "many", "epochs": 2, "seed": 1}'),
+    ],
+)
+def test_damaged_numbers_are_one_sentence(weights, few_steps, tmp_path, name, content):
+    part = copied(weights, tmp_path / "weights")
+    (part / name).write_text(content)
+    with pytest.raises(UserError, match=name.replace(".", r"\.")):
+        part_b.main(weights=part, out=tmp_path / "out", device="cpu")
+
+
+def test_a_sheet_of_another_size_is_refused(weights, few_steps, tmp_path):
+    part = copied(weights, tmp_path / "weights")
+    Image.new("L", (100, 100)).save(part / "samples" / "time-epoch-05.png")
+    with pytest.raises(UserError, match=r"time-epoch-05\.png is not a sheet"):
+        part_b.main(weights=part, out=tmp_path / "out", device="cpu")
+
+
+def test_labels_say_how_long_the_model_was_trained(weights, few_steps, tmp_path):
+    part = copied(weights, tmp_path / "weights")
+    log = {"losses": [0.5] * 14, "epochs": 7, "seed": 180}
+    (part / "class-log.json").write_text(json.dumps(log))
+    page = part_b.main(weights=part, out=tmp_path / "out", device="cpu").read_text("utf-8")
+    assert "2.5-samples-epoch-7.png" in page and "after 7 epochs" in page
 
 
 def test_results_of_an_evaluation_are_shown(weights, few_steps, tmp_path):

@@ -4,10 +4,13 @@ import filecmp
 import json
 
 import pytest
+import torch
 from PIL import Image
 from tiny_checkpoint import write_tiny_checkpoint
 
+import minidiff
 from minidiff import equations
+from minidiff.deepfloyd.embeddings import save_embeddings
 from minidiff.errors import UserError
 from minidiff.figures import part_a
 from minidiff.figures.grids import read_png_text
@@ -60,9 +63,39 @@ def test_a_picture_of_the_users_is_edited_and_inpainted(tiny, tmp_path, photo):
     whole.save(mask)
     options = {"out": tmp_path, "weights": tiny, "image": photo, "mask": mask, "device": "cpu"}
     part_a.main(**options, only="yours-mask", prompt="a rocket")
-    assert (tmp_path / "yours-inpainting.png").is_file()
+    assert (tmp_path / "yours-mask-inpainting.png").is_file()
     part_a.main(**options, only="yours", prompt="a rocket")
     assert read_png_text(tmp_path / "yours-levels.png")["prompt"] == "a rocket"
+    assert (tmp_path / "yours.gif").read_bytes() != (tmp_path / "yours-mask.gif").read_bytes()
+
+
+def test_a_relative_picture_is_the_users_own(tiny, tmp_path, monkeypatch):
+    """inputs/ has a cat.jpg, too."""
+    monkeypatch.chdir(tmp_path)
+    Image.new("RGB", (64, 64), (255, 0, 0)).save("cat.jpg", quality=95)
+    part_a.main(out="out", weights=tiny, image="cat.jpg", only="yours", device="cpu")
+    sheet = Image.open("out/yours-levels.png").convert("RGB")
+    red = sum(count for count, (r, g, b) in sheet.getcolors(1 << 20) if r > 250 and g + b < 10)
+    assert red >= 4 * 64 * 64  # the original, enlarged twice
+
+
+def test_a_picture_of_the_users_leaves_the_rest_as_it_is(tiny, tmp_path, photo, capsys):
+    options = {"out": tmp_path / "out", "weights": tiny, "device": "cpu", "only": "1.1"}
+    part_a.main(**options)
+    assert "drawn" in capsys.readouterr().out
+    part_a.main(**options, image=photo, prompt="a rocket")
+    assert "kept" in capsys.readouterr().out
+
+
+def test_embeddings_of_the_environment_count_as_an_input(tiny, tmp_path, capsys, monkeypatch):
+    model = minidiff.load(tiny, "cpu")
+    for name in ("one", "two"):
+        texts = ["", part_a.DEMO_PROMPTS.neutral, part_a.OFFICIAL_PROMPTS.neutral]
+        states = {text: torch.randn(77, model.encode([""]).shape[-1]) for text in texts}
+        save_embeddings(states, tmp_path / f"{name}.safetensors")
+        monkeypatch.setenv("MINIDIFF_EMBEDDINGS", str(tmp_path / f"{name}.safetensors"))
+        part_a.main(out=tmp_path / "out", weights=tiny, device="cpu", only="1.3")
+        assert "drawn" in capsys.readouterr().out
 
 
 def test_wrong_input_is_one_sentence_and_leaves_nothing_behind(tiny, tmp_path, photo):
@@ -75,6 +108,8 @@ def test_wrong_input_is_one_sentence_and_leaves_nothing_behind(tiny, tmp_path, p
         ({"image": photo, "mask": small}, "mask's? size|10x10"),
         ({"image": tmp_path / "none.png"}, "none.png"),
         ({"image": photo, "prompt": "  "}, "PROMPT is empty"),
+        ({"image": photo, "prompt": "###"}, "says nothing"),
+        ({"image": photo, "compare": True, "only": "1.1"}, "leave IMAGE out"),
         ({"weights": tmp_path / "nowhere"}, "nowhere"),
     ]:
         with pytest.raises(UserError, match=message):
@@ -113,5 +148,7 @@ def test_compare_shows_what_an_edit_of_the_equations_changes(tiny, tmp_path, mon
         monkeypatch.setattr(module, "forward_process", slip)
     page = part_a.main(**options, only="1.1").read_text()
     assert "pixels differ by" in page
+    monkeypatch.setattr(equations, "helper_of_mine", lambda: None, raising=False)
+    assert "pixels differ by" in part_a.main(**options, only="1.1").read_text()
     with pytest.raises(UserError, match="ONLY=1.4"):
         part_a.main(**options)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from minidiff.equations import classifier_free_guidance
 from minidiff.grade.stub import YourTurnError
-from minidiff.mnist.ddpm import Schedule, denoising_walk, to_device
+from minidiff.mnist.ddpm import Schedule, check_digits, denoising_walk, to_device
 from minidiff.mnist.unet import ClassConditionalUNet
 from minidiff.sampling import SeededNoise
 

@@ -18,6 +18,7 @@ from torch import Tensor
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.functional import rotate
 
+from minidiff.errors import UserError
 from minidiff.grade.stub import YourTurnError
 from minidiff.views import View
 
@@ -47,6 +48,10 @@ class Rotate(View):
     """A quarter, half or three-quarter turn, counter-clockwise. 180 is the page turned round."""
 
     degrees: int = 180
+
+    def __post_init__(self):
+        if self.degrees % 90:
+            raise UserError(f"only quarter turns keep noise as it is, not {self.degrees} degrees")
 
     @property
     def name(self):

@@ -1,4 +1,4 @@
-# Written by `make lessons-sync`, do not edit: sha256 2207d66656de225f
+# Written by `make lessons-sync`, do not edit: sha256 d109e0d162ce2484
 """Solution of `denoise_loop`, course 1.4: from minidiff/sampling.py."""
 
 from collections.abc import Callable, Iterator
@@ -8,7 +8,7 @@ from torch import Tensor
 
 from minidiff.deepfloyd.unet import Cond, UNet
 from minidiff.guidance import Answer, Guidance
-from minidiff.sampling import SeededNoise, Step, check_starts, step
+from minidiff.sampling import SeededNoise, Step, check_starts, check_walk, step
 from minidiff.schedule import Pairs, Schedule
 
 
@@ -47,6 +47,7 @@ def denoise(
     fixed_v     a number in [-1, 1] in place of the UNet's variance channels: -1 is the posterior
                 variance ("fixed_small"), 1 is beta ("fixed_large")
     """
+    check_walk(x, pairs)
     starts = check_starts(start, len(x), len(pairs))
     rows: list[int] = []
     for i, (t, t_prev) in enumerate(pairs):

@@ -1,4 +1,4 @@
-# Written by `make lessons-sync`, do not edit: sha256 890c8ea9abc24019
+# Written by `make lessons-sync`, do not edit: sha256 744fd6c9299eb8de
 """Solution of `guided_sampling`, course B.2.5: from minidiff/mnist/ddpm.py."""
 
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from minidiff.equations import classifier_free_guidance
-from minidiff.mnist.ddpm import Schedule, denoising_walk, to_device
+from minidiff.mnist.ddpm import Schedule, check_digits, denoising_walk, to_device
 from minidiff.mnist.unet import ClassConditionalUNet
 from minidiff.sampling import SeededNoise
 
@@ -27,8 +27,8 @@ def class_walk(
     """
     unet.eval()
     device = next(unet.parameters()).device
-    c = c.to(device)
-    scale = torch.as_tensor(guidance_scale, device=device).reshape(-1, 1, 1, 1)
+    c = check_digits(c).to(device)
+    scale = torch.as_tensor(guidance_scale, dtype=torch.float32).to(device).reshape(-1, 1, 1, 1)
     mask = torch.cat([torch.zeros_like(c), torch.ones_like(c)])
 
     def guided(x: Tensor, t: Tensor) -> Tensor:

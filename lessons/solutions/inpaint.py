@@ -1,4 +1,4 @@
-# Written by `make lessons-sync`, do not edit: sha256 52bc788a2b4b6f79
+# Written by `make lessons-sync`, do not edit: sha256 92620d68db4ac115
 """Solution of `inpaint`, course 1.7.2: from minidiff/equations.py, minidiff/sampling.py."""
 
 from collections.abc import Callable
@@ -6,8 +6,7 @@ from collections.abc import Callable
 from torch import Tensor
 
 from minidiff.equations import forward_process
-from minidiff.errors import UserError
-from minidiff.sampling import SeededNoise
+from minidiff.sampling import SeededNoise, one_mask_each
 from minidiff.schedule import Schedule
 
 
@@ -25,15 +24,10 @@ def keep_outside(
 ) -> Callable[[Tensor, int, list[int]], Tensor]:
     """An `after_step` that inpaints (course A.5): new content where mask is 1, original elsewhere.
 
-    original (B, 3, H, W), mask (B or 1, 1, H, W) of 0 and 1. The original is noised to the level
-    just reached, t_prev, not to the one the step came from.
+    original (B, 3, H, W), mask (B or 1, 1, H, W) of 0 and 1, bool or numbers. The original is
+    noised to the level just reached, t_prev, not to the one the step came from.
     """
-    if mask.shape[-2:] != original.shape[-2:]:
-        raise UserError(
-            f"the mask is {mask.shape[-1]}x{mask.shape[-2]} but the picture is"
-            f" {original.shape[-1]}x{original.shape[-2]}: make them the same size"
-        )
-    mask = mask.expand(len(original), -1, -1, -1)
+    mask = one_mask_each(mask, original)
 
     def after_step(x: Tensor, t_prev: int, rows: list[int]) -> Tensor:
         abar = schedule.abar(t_prev, like=x)

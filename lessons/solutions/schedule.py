@@ -1,4 +1,4 @@
-# Written by `make lessons-sync`, do not edit: sha256 4f9bc0ddc16899d4
+# Written by `make lessons-sync`, do not edit: sha256 971eaafc93bdbe10
 """Solution of `schedule`, course 1.1: from minidiff/schedule.py."""
 
 import math
@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from minidiff.errors import UserError
+from minidiff.schedule import check_floating
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class Schedule:
         t = -1 stands for "before the first step" and gives 1, the clean picture. The result has
         the dtype and device of `like`.
         """
+        check_floating(like)
         t = torch.as_tensor(t, device="cpu").reshape(-1)
         if not bool(((t >= -1) & (t < len(self))).all()):
             raise UserError(f"timestep {t.tolist()} is outside -1..{len(self) - 1}")

@@ -1,4 +1,4 @@
-# Written by `make lessons-sync`, do not edit: sha256 ed464749c2a731ce
+# Written by `make lessons-sync`, do not edit: sha256 0c2c471d7234d718
 """Solution of `views`, course 1.8: from minidiff/views.py."""
 
 import math
@@ -10,6 +10,7 @@ from torch import Tensor
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.functional import rotate
 
+from minidiff.errors import UserError
 from minidiff.views import View
 
 
@@ -37,6 +38,10 @@ class Rotate(View):
     """A quarter, half or three-quarter turn, counter-clockwise. 180 is the page turned round."""
 
     degrees: int = 180
+
+    def __post_init__(self):
+        if self.degrees % 90:
+            raise UserError(f"only quarter turns keep noise as it is, not {self.degrees} degrees")
 
     @property
     def name(self):

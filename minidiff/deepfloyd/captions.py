@@ -18,7 +18,7 @@ import warnings
 from urllib.parse import unquote_plus
 
 import ftfy
-from bs4 import BeautifulSoup, MarkupResemblesLocatorWarning
+from bs4 import BeautifulSoup, MarkupResemblesLocatorWarning, XMLParsedAsHTMLWarning
 from bs4.exceptions import ParserRejectedMarkup
 
 from minidiff.errors import UserError
@@ -137,7 +137,8 @@ def without_markup(caption: str) -> str:
     try:
         with warnings.catch_warnings():
             # "you have passed a file name": a prompt may well look like one
-            warnings.simplefilter("ignore", MarkupResemblesLocatorWarning)
+            for kind in (MarkupResemblesLocatorWarning, XMLParsedAsHTMLWarning):
+                warnings.simplefilter("ignore", kind)
             return BeautifulSoup(caption, features="html.parser").text
     except ParserRejectedMarkup as error:
         raise UserError(f"the prompt {caption!r} has broken markup; leave out its '<!'") from error

@@ -16,6 +16,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
+from minidiff.deepfloyd.captions import check_unicode
 from minidiff.deepfloyd.checkpoint import open_weights
 from minidiff.errors import UserError
 from minidiff.files import save_atomically
@@ -48,8 +49,8 @@ class PrecomputedText:
                 )
 
     def __call__(self, prompts: list[str]) -> Tensor:
-        if not prompts:
-            raise UserError("give at least one prompt")
+        if isinstance(prompts, str) or not prompts:
+            raise UserError(f"prompts must be a non-empty list of texts, not {prompts!r}")
         self.check(prompts)
         states = torch.stack([self.embeddings[prompt] for prompt in prompts])
         return states.to(self.device, self.dtype)
@@ -81,8 +82,8 @@ def read_pickle(path: Path) -> dict[str, Tensor]:
         raise UserError(f"{path} cannot be read ({error.strerror or error})") from error
     except pickle.UnpicklingError as error:
         raise UserError(
-            f"{path} holds more than tensors and was not opened: such a file can run code; get it"
-            " from the course again"
+            f"{path} is damaged or holds more than tensors, and was not opened: such a file can run"
+            " code; get it from the course again"
         ) from error
     except Exception as error:  # a damaged archive can fail in any way it likes
         raise UserError(f"{path} is not a whole .pth file ({type(error).__name__})") from error
@@ -95,12 +96,16 @@ def check_states(path: Path, prompt: object, states: object) -> Tensor:
     """(1, 77, d) or (77, d) numbers of one prompt, as (77, d)."""
     if not isinstance(prompt, str) or not isinstance(states, Tensor):
         raise UserError(f"{path} holds {prompt!r}, which is not a prompt with its tensor")
+    check_unicode(prompt)
     shape = tuple(states.shape)
     if states.ndim == 3 and shape[0] == 1:
         states = states[0]
-    if states.ndim != 2 or states.shape[0] != LENGTH or not states.is_floating_point():
+    plain = states.layout is torch.strided and states.device.type == "cpu"
+    right = states.ndim == 2 and states.shape[0] == LENGTH and states.shape[1] > 0
+    if not (plain and right and states.is_floating_point()):
         raise UserError(
-            f"{path}: {prompt!r} has {states.dtype} of shape {shape}, not (1, {LENGTH}, width)"
+            f"{path}: {prompt!r} has {states.dtype} of shape {shape}, not plain numbers of shape"
+            f" (1, {LENGTH}, width)"
         )
     if not bool(states.isfinite().all()):
         raise UserError(f"{path}: {prompt!r} has NaN or infinite values: make it again")
@@ -109,5 +114,7 @@ def check_states(path: Path, prompt: object, states: object) -> Tensor:
 
 def save_embeddings(embeddings: Embeddings, path: str | Path) -> Path:
     """Write a .safetensors file whose keys are the prompts."""
+    if "__metadata__" in embeddings:
+        raise UserError("'__metadata__' cannot be a prompt: the file format keeps that name")
     content = save({prompt: states.cpu().contiguous() for prompt, states in embeddings.items()})
     return save_atomically(path, lambda file: file.write(content))

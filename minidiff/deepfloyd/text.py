@@ -30,6 +30,13 @@ def clean(prompt: str) -> str:
     return clean_caption(clean_caption(prompt))
 
 
+def check_list(prompts: list[str]) -> None:
+    """UserError unless there is a list of texts: a single text would pass as a list of letters."""
+    texts = not isinstance(prompts, str) and all(isinstance(prompt, str) for prompt in prompts)
+    if not texts or not prompts:
+        raise UserError(f"prompts must be a non-empty list of texts, not {prompts!r}")
+
+
 def stays_fp32(key: str) -> bool:
     """The feed-forward output overflows in fp16: official files and this code keep wo wide."""
     return key.endswith(".wo.weight")
@@ -105,8 +112,7 @@ class TextEncoder:
         A prompt's states are the same bits whatever the others are: the encoder takes one prompt
         at a time, because sums in a larger batch are rounded in another order.
         """
-        if not prompts or not all(isinstance(prompt, str) for prompt in prompts):
-            raise UserError(f"prompts must be a non-empty list of texts, not {prompts!r}")
+        check_list(prompts)
         tokenizer, encoder = self.load()
         cleaned = [clean(prompt) for prompt in prompts]
         states = []

@@ -181,7 +181,7 @@ def write_packed(packed: Path, pictures: list[tuple[Record, Path]]) -> None:
 def load_emoji(packed: str | Path = PACKED) -> tuple[torch.Tensor, list[Record]]:
     """Read the packed file: uint8 images (N, 64, 64, 4), straight alpha, and their N records."""
     if not Path(packed).is_file():
-        raise UserError(f"{packed} is missing; `make data` fetches and packs the emoji.")
+        raise UserError(f"{packed} is missing; `make data SETS=emoji` fetches and packs the emoji.")
     try:
         with zipfile.ZipFile(packed) as archive:
             rows = json.loads(archive.read("index.json"))
@@ -194,7 +194,9 @@ def load_emoji(packed: str | Path = PACKED) -> tuple[torch.Tensor, list[Record]]
                 ]
             )
     except (zipfile.BadZipFile, KeyError, OSError, ValueError) as error:
-        raise UserError(f"{packed} is damaged ({error}); delete it and run `make data`.") from error
+        raise UserError(
+            f"{packed} is damaged ({error}); delete it and run `make data SETS=emoji`."
+        ) from error
     records = [Record(**{**row, "tags": tuple(row["tags"])}) for row in rows]
     return torch.from_numpy(images), records
 

@@ -33,7 +33,7 @@ REPORT = ROOT / "out" / "eval-demo.json"
 
 
 def open_bench(folder: str | Path | None, fast: bool, packed: str | Path = PACKED) -> Workbench:
-    """A checkpoint folder (None: the shipped demo) with the packed emoji, ready to be measured.
+    """A checkpoint (folder as minidiff.load takes it) with the packed emoji, ready to be measured.
 
     On a GPU the networks run in bf16, as in training, else in fp32. The walk itself is fp32.
     """

@@ -94,7 +94,10 @@ def write_shards(tensors: dict[str, Tensor], folder: Path, stem: str) -> None:
 
 
 def load_exported(folder: Path) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """(unet, text encoder) state dicts of an exported folder: a warm start's weights."""
+    """(unet, text encoder) state dicts of an exported folder: a warm start's weights.
+
+    They are empty for a folder that has none.
+    """
 
     def read(sub: str) -> dict[str, Tensor]:
         shards = sorted((folder / sub).glob("*.safetensors"))

@@ -1,14 +1,17 @@
 """Trains the demo checkpoint: the UNet and its T5 encoder together, on open emoji.
 
-    make train-emoji                          one GPU, or a CPU with a lot of patience
+    make train-emoji SECONDS=600              one GPU, or a CPU with a lot of patience
     torchrun --nproc-per-node=2 -m minidiff train-emoji ...      several GPUs
 
 The whole recipe is `recipe.json` beside this file. A run is a folder: `last.pt` holds everything
 that is needed to go on after an interruption (weights, averages, optimizers, counters), `log.jsonl`
-a line every 50 steps, and `export/` the checkpoint in the official layout.
+a line every 50 steps, and `ema-0.9995/`, one such folder for each average, the checkpoint in the
+official layout.
 """
 
+import io
 import json
+import math
 import os
 import time
 from contextlib import nullcontext
@@ -38,6 +41,7 @@ from minidiff.equations import (
     x0_from_eps,
 )
 from minidiff.errors import UserError
+from minidiff.files import save_atomically
 from minidiff.schedule import cosine_schedule
 
 RECIPE = Path(__file__).with_name("recipe.json")
@@ -211,27 +215,40 @@ class Run:
             "optimizers": [o.state_dict() for o in self.optimizers],
             "clock": [self.clock.step, self.clock.trained, self.clock.images],
         }
-        part = path.with_name(path.name + ".part")
-        torch.save(state, part)
-        os.replace(part, path)
+        buffer = io.BytesIO()  # torch.save hides what a full disk says
+        torch.save(state, buffer)
+        save_atomically(path, lambda file: file.write(buffer.getbuffer()))
 
     def restore(self, path: Path) -> None:
-        state = torch.load(path, map_location=self.device, weights_only=True)
-        with torch.no_grad():
-            for name, p in self.params.items():
-                p.copy_(state["params"][name])
-        for mine, saved in zip(self.averages, state["averages"]):
-            for name in mine:
-                mine[name].copy_(saved[name])
-        for optimizer, saved in zip(self.optimizers, state["optimizers"]):
-            optimizer.load_state_dict(saved)
-        self.clock.step, self.clock.trained, self.clock.images = state["clock"]
+        """Go on from a last.pt. UserError for one that is damaged or of another recipe."""
+        try:
+            state = torch.load(path, map_location=self.device, weights_only=True)
+            with torch.no_grad():
+                for name, p in self.params.items():
+                    p.copy_(state["params"][name])
+            for mine, saved in zip(self.averages, state["averages"]):
+                for name in mine:
+                    mine[name].copy_(saved[name])
+            for optimizer, saved in zip(self.optimizers, state["optimizers"]):
+                optimizer.load_state_dict(saved)
+            self.clock.step, self.clock.trained, self.clock.images = state["clock"]
+        except Exception as error:  # a damaged archive can fail in any way it likes
+            reason = f"{type(error).__name__}: {str(error)[:100]}"
+            raise UserError(
+                f"{path} is damaged or of another recipe ({reason}); delete it to train anew"
+            ) from error
 
     def start_from(self, folder: Path) -> None:
         """Weights of an exported checkpoint, fresh averages and optimizers: a warm start."""
-        unet, encoder = load_exported(folder)
-        self.unet.load_state_dict(unet)
-        self.encoder.load_state_dict(encoder)
+        try:
+            unet, encoder = load_exported(folder)
+            self.unet.load_state_dict(unet)
+            self.encoder.load_state_dict(encoder)
+        except (OSError, RuntimeError) as error:
+            raise UserError(
+                f"{folder} is no checkpoint of this recipe ({str(error)[:100]}); START_FROM takes"
+                " an exported folder"
+            ) from error
         for average in self.averages:
             for name, p in self.params.items():
                 average[name].copy_(p.detach())
@@ -282,18 +299,17 @@ def train(
     """Train until `steps` or `seconds` of training are done; returns the exported folder.
 
     run_folder  continues its last.pt when there is one
-    batch       pictures per step and GPU (recipe: 256)
+    batch       pictures per step and GPU; default: the recipe's
     start_from  an exported checkpoint to start from instead of random weights
     changes     recipe entries to override, e.g. {"muon_lr": 0.001}
     """
-    if (steps is None) == (seconds is None):
-        raise UserError("say how long to train: STEPS=20000 or SECONDS=600, one of the two")
+    check_length(steps, seconds, batch)
     recipe = {**json.loads(RECIPE.read_text()), **(changes or {})}
     rank, world, device = start_distributed()
     torch.backends.cudnn.benchmark = True
     run_folder = Path(run_folder)
     run_folder.mkdir(parents=True, exist_ok=True)
-    batch = batch or recipe["batch"]
+    batch = recipe["batch"] if batch is None else batch
 
     run = Run(recipe, device, Clock(steps, seconds))
     if (run_folder / "last.pt").exists():
@@ -312,6 +328,16 @@ def train(
         dist.barrier()
         dist.destroy_process_group()
     return run_folder / f"ema-{recipe['ema_decays'][0]}"
+
+
+def check_length(steps: int | None, seconds: float | None, batch: int | None) -> None:
+    """UserError unless the run has an end, and its steps have pictures."""
+    if (steps is None) == (seconds is None):
+        raise UserError("say how long to train: STEPS=20000 or SECONDS=600, one of the two")
+    if (steps is not None and steps < 1) or (seconds is not None and not 0 < seconds < math.inf):
+        raise UserError(f"train for at least 1 step or some seconds, not {steps or seconds}")
+    if batch is not None and batch < 1:
+        raise UserError(f"a batch has at least 1 picture, not {batch}")
 
 
 def loop(run, batches, batch, run_folder, place, compile_model, save_every) -> None:

@@ -22,7 +22,11 @@ from minidiff.figures.report import Topic
 @contextmanager
 def using(equations: ModuleType) -> Iterator[None]:
     """Inside, the whole package calls these equations instead of those in minidiff.equations."""
-    current = {name: f for name, f in vars(minidiff.equations).items() if isfunction(f)}
+    current = {  # a function that a student has added has no other version
+        name: f
+        for name, f in vars(minidiff.equations).items()
+        if isfunction(f) and hasattr(equations, name)
+    }
     places = [
         (module, name)
         for module in list(sys.modules.values())

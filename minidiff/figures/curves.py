@@ -11,18 +11,24 @@ from minidiff.figures.page import Figure, Section, Table
 from minidiff.files import save_atomically
 
 WINDOW = 50  # steps in a running mean
+RESULTS = (
+    "denoiser_mse", "read_right", "read_right_per_digit", "time_test_loss", "class_test_loss",
+    "fid_class_samples", "fid_time_samples", "fid_train_digits", "classifier_test_accuracy",
+    "samples", "guidance",
+)  # fmt: skip
 
 
 def loss_curve(name: str, weights: Path, path: Path) -> Figure:
     """Draw the training loss per step and its running mean, from weights/<name>-log.json."""
     log = read_log(weights / f"{name}-log.json")
     losses, epochs = torch.tensor(log["losses"]), log["epochs"]
-    smooth = losses.unfold(0, WINDOW, 1).mean(1)
+    window = min(WINDOW, len(losses))
+    smooth = losses.unfold(0, window, 1).mean(1)
     figure = matplotlib.figure.Figure(figsize=(7.5, 3.8), dpi=110, layout="constrained")
     axes = figure.subplots()
     axes.plot(losses, color="#9db8d9", linewidth=0.6, label="each step")
-    steps = torch.arange(len(smooth)) + WINDOW // 2
-    axes.plot(steps, smooth, color="#1f4e8c", linewidth=1.6, label=f"mean of {WINDOW} steps")
+    steps = torch.arange(len(smooth)) + window // 2
+    axes.plot(steps, smooth, color="#1f4e8c", linewidth=1.6, label=f"mean of {window} steps")
     axes.set(yscale="log", xlabel="step", ylabel="mean squared error", xlim=(0, len(losses)))
     axes.set_title(f"{name} model, {epochs} epochs, seed {log['seed']}")
     axes.grid(which="both", alpha=0.25)
@@ -41,21 +47,36 @@ def loss_curve(name: str, weights: Path, path: Path) -> Figure:
 
 
 def read_log(path: Path) -> dict:
+    """What training noted of a run: losses, epochs, seed. UserError for a damaged file."""
+    log = read_numbers(path, ("losses", "epochs", "seed"))
+    losses, epochs = log["losses"], log["epochs"]
+    numbers = isinstance(losses, list) and all(isinstance(x, (int, float)) for x in losses)
+    if not (numbers and type(epochs) is int and epochs > 0 and losses) or len(losses) % epochs:
+        raise UserError(f"{path} is no training log: restore it or run `make train-mnist`")
+    return log
+
+
+def read_numbers(path: Path, keys: tuple[str, ...]) -> dict:
+    """A JSON object that has at least these keys. UserError for anything else."""
     try:
-        return json.loads(path.read_text())
+        content = json.loads(path.read_text())
     except (OSError, ValueError) as error:
         raise UserError(
             f"{path} cannot be read ({error}); training writes it: restore it or run "
             "`make train-mnist`"
         ) from error
+    missing = [key for key in keys if not isinstance(content, dict) or key not in content]
+    if missing:
+        raise UserError(f"{path} lacks {', '.join(missing)}: restore it or make it again")
+    return content
 
 
 def quality(weights: Path) -> list[Section]:
-    """The measured numbers, when `make eval-mnist` has left them beside the weights."""
+    """The measured numbers, where `make eval-mnist OUT=<weights>/results.json` has left them."""
     path = weights / "results.json"
     if not path.exists():
         return []
-    results = read_log(path)
+    results = read_numbers(path, RESULTS)
     errors = results["denoiser_mse"]
     denoiser = Table(
         ["σ", *errors], [["denoiser, test MSE", *(f"{error:.4f}" for error in errors.values())]]

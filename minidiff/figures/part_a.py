@@ -22,7 +22,7 @@ from minidiff.figures.studio import SCALE, SEED, Prompts, Studio
 from minidiff.grade.solutions import load_equations
 from minidiff.guidance import Anagram, Hybrid, Plain
 from minidiff.model import Model, load
-from minidiff.paths import DEMO
+from minidiff.paths import DEMO, embeddings_file
 from minidiff.pictures import read_mask, read_picture
 from minidiff.sampling import keep_outside, noised_start
 from minidiff.schedule import leading_timesteps, pipeline_pairs
@@ -266,7 +266,8 @@ def inpaint(studio: Studio, name: str, jobs) -> list[Figure]:
     tries = 3
     device = studio.model.device
     originals = torch.cat([read(studio, file) for file, _, _ in jobs])
-    masks = torch.cat([read_mask(mask, picture=file) for file, mask, _ in jobs]).to(device)
+    size = studio.model.sample_size
+    masks = torch.cat([read_mask(mask, size, picture=file) for file, mask, _ in jobs]).to(device)
     prompts = [prompt for _, _, prompt in jobs for _ in range(tries)]
     repeated, holes = (x.repeat_interleave(tries, dim=0) for x in (originals, masks))
     noise = studio.noise(len(prompts))
@@ -407,12 +408,17 @@ def own_topics(studio: Studio, image: Path | None, mask: Path | None, prompt: st
     if image is None:
         return []
     asked = prompt or studio.prompts.neutral
-    draw = [("yours", "Your picture", lambda s: edit_levels(s, "yours", [(image, asked)]))]
+    draw = {"yours": ("Your picture", lambda: edit_levels(studio, "yours", [(image, asked)]))}
     if mask is not None:
-        jobs = [(image, mask, asked)]
-        draw.append(("yours-mask", "Your picture, inpainted", lambda s: inpaint(s, "yours", jobs)))
+        fill = [(image, mask, asked)]
+        draw["yours-mask"] = (
+            "Your picture, inpainted",
+            lambda: inpaint(studio, "yours-mask", fill),
+        )
+    stamp = fingerprint([p for p in (image, mask) if p], prompt)
     return [
-        Topic(id, title, f"“{asked}”", lambda f=function: f(studio)) for id, title, function in draw
+        Topic(id, title, f"“{asked}”", function, stamp=stamp)
+        for id, (title, function) in draw.items()
     ]
 
 
@@ -436,15 +442,21 @@ def main(
     compare  draw the section `only` twice: with the equations as shipped, and as they are now
     embeddings  text states in place of a text encoder, see minidiff.load
     """
-    image, mask, embeddings = (Path(p) if p else None for p in (image, mask, embeddings))
+    # Whole paths: a relative one would be looked for among the shipped pictures, too.
+    image, mask = (None if p is None else Path(p).expanduser().absolute() for p in (image, mask))
+    embeddings = embeddings_file(embeddings)
     check_own_picture(image, mask, prompt)
+    if compare and image is not None:
+        raise UserError("COMPARE=1 draws a section of the report: leave IMAGE out")
     model = load(weights, device, embeddings=embeddings)
+    if prompt is not None:
+        model.encode.check([prompt])
     demo = model.folder.resolve() == DEMO.resolve()
     studio = Studio(model, Path(out), DEMO_PROMPTS if demo else OFFICIAL_PROMPTS)
     if compare:
         return compare_section(studio, only)
     chosen = [*topics(studio), *own_topics(studio, image, mask, prompt)]
-    files = [*INPUTS.iterdir(), *weight_files(model), *(p for p in (image, mask, embeddings) if p)]
+    files = [*INPUTS.iterdir(), *weight_files(model), *([embeddings] if embeddings else [])]
     mapping = Table(("in the report", "here", "shown"), MAPPING)
     return draw_report(
         Path(out),
@@ -454,7 +466,7 @@ def main(
         " course writes it (990, 960, ..., 0; equation A.3 with v_σ; no thresholding)."
         f" Seeds start at {SEED}.",
         chosen,
-        stamp=fingerprint(files, str(device), prompt),
+        stamp=fingerprint(files, str(device)),
         only=only,
         tables=[Section("Where each item of the report is", "", tables=[mapping])],
     )

@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from minidiff.figures.curves import loss_curve, quality
+from minidiff.figures.curves import loss_curve, quality, read_log
 from minidiff.figures.grids import draw_grid, picture, save_gif, save_png
 from minidiff.figures.page import Figure
 from minidiff.figures.report import Topic, draw_report, fingerprint
@@ -122,9 +122,10 @@ def noise_levels(out: Path) -> list[Figure]:
 def denoiser(model: nn.Module, weights: Path, out: Path) -> list[Figure]:
     first = load_sheet(weights / "samples" / "denoiser-epoch-01.png")
     clean, noisy, after_first = first
-    after_fifth = denoised(model, 0.5)[0]
-    labels = ["test digit", "with noise, σ = 0.5", "after epoch 1", "after epoch 5"]
-    rows = torch.stack([clean, noisy, after_first, after_fifth])
+    trained = denoised(model, 0.5)[0]
+    epochs = read_log(weights / "denoiser-log.json")["epochs"]
+    labels = ["test digit", "with noise, σ = 0.5", "after epoch 1", f"after epoch {epochs}"]
+    rows = torch.stack([clean, noisy, after_first, trained])
     facts = {"sigma": 0.5, "noise seeds": SEEDS}
     save_png(draw_grid(tiles(rows), rows=labels, scale=3), out / "1.2.1-denoised.png", facts)
     return [
@@ -171,21 +172,22 @@ def denoised(model: nn.Module, sigma: float) -> Tensor:
 
 def time_samples(model: nn.Module, weights: Path, out: Path) -> list[Figure]:
     final, frames = watch(time_walk(model, ddpm_schedule(), seeds(20)), "time samples")
+    epochs = read_log(weights / "time-log.json")["epochs"]
     fifth = load_sheet(weights / "samples" / "time-epoch-05.png")[: len(final)]
     facts = {"seeds": SEEDS, "steps": 300}
-    labels = [*["epoch 5"] * len(fifth), *["epoch 20"] * len(final)]
+    labels = [*["epoch 5"] * len(fifth), *[f"epoch {epochs}"] * len(final)]
     sheet = draw_grid(tiles(torch.cat([fifth, final])), rows=labels, scale=3)
     save_png(sheet, out / "2.3-samples.png", facts)
     save_gif([frame(t, x) for t, x in frames], out / "2.3-sampling.gif", facts)
     return [
         Figure(
             "2.3-samples.png",
-            "Twenty samples after 5 and after 20 epochs, from the same noise.",
-            "Two pairs of rows of drawn digits; those of epoch 20 are more often legible.",
+            f"Twenty samples after 5 and after {epochs} epochs, from the same noise.",
+            "Two pairs of rows of drawn digits; the later ones are more often legible.",
         ),
         Figure(
             "2.3-sampling.gif",
-            "The samples of epoch 20 as they appear out of noise.",
+            f"The samples of epoch {epochs} as they appear out of noise.",
             "An animation: grey noise turns into twenty digits.",
         ),
     ]
@@ -194,10 +196,11 @@ def time_samples(model: nn.Module, weights: Path, out: Path) -> list[Figure]:
 def class_samples(model: nn.Module, weights: Path, out: Path) -> list[Figure]:
     walk = class_walk(model, ddpm_schedule(), torch.arange(40) % 10, seeds(40), 5.0)
     final, frames = watch(walk, "class samples")
+    epochs = read_log(weights / "class-log.json")["epochs"]
     fifth = load_sheet(weights / "samples" / "class-epoch-05.png")
     facts = {"seeds": SEEDS, "steps": 300, "guidance": 5}
     figures = []
-    for epoch, sheet in ((5, fifth), (20, final)):
+    for epoch, sheet in ((5, fifth), (epochs, final)):
         path = out / f"2.5-samples-epoch-{epoch}.png"
         save_png(draw_grid(tiles(sheet), columns=DIGITS, scale=3), path, {**facts, "epoch": epoch})
         caption = f"Four samples of each digit after {epoch} epochs, guidance 5."
@@ -206,7 +209,7 @@ def class_samples(model: nn.Module, weights: Path, out: Path) -> list[Figure]:
     save_gif([frame(t, x, DIGITS) for t, x in frames], out / "2.5-sampling.gif", facts)
     animation = Figure(
         "2.5-sampling.gif",
-        "The samples of epoch 20 as they appear out of noise.",
+        f"The samples of epoch {epochs} as they appear out of noise.",
         "An animation: grey noise turns into four rows of the digits 0 to 9.",
     )
     return [*figures, animation]

@@ -8,6 +8,7 @@ goes on where it stopped, and a run after an edit draws anew.
 import hashlib
 import json
 import resource
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -31,6 +32,7 @@ class Topic:
     draw: Callable[[], list[Figure]]
     equation: str = ""
     code: str = ""
+    stamp: str = ""  # what this section alone depends on, see `fingerprint`
 
 
 @dataclass(frozen=True)
@@ -55,15 +57,15 @@ def draw_report(
 ) -> Path:
     """Draw the topics (or the one called `only`) below folder; returns the index.html.
 
-    stamp   what the pictures depend on, see `fingerprint`
+    stamp   what the pictures of all sections depend on, see `fingerprint`
     tables  further sections for the end of the page
     """
     chosen = choose(topics, only)
     sections, times = [], []
     for topic in chosen:
-        done = read_done(folder, topic, stamp)
+        done = read_done(folder, topic, stamp + topic.stamp)
         kept = done is not None
-        done = done or draw_topic(folder, topic, stamp)
+        done = done or draw_topic(folder, topic, stamp + topic.stamp)
         times.append((topic.id, f"{done.seconds:.1f}", done.peak_mib, "kept" if kept else "drawn"))
         sections.append(Section(topic.title, topic.look, topic.equation, topic.code, done.figures))
     table = Table(("section", "seconds", "peak MiB", "this run"), times)
@@ -122,7 +124,8 @@ def peak_mib() -> int:
     """Peak memory: of the GPU since the section began, else of the process since its start."""
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated() >> 20
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
+    kib = 1 << 10 if sys.platform == "darwin" else 1  # macOS counts in bytes
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // kib >> 10
 
 
 def fingerprint(files: Sequence[Path], *settings: object) -> str:

@@ -253,8 +253,8 @@ DDPM_VERSIONS = [
     ),
     guided(
         name="guided-scale-of-the-first",
-        old="scale = torch.as_tensor(guidance_scale, device=device).reshape(-1, 1, 1, 1)",
-        new="scale = torch.as_tensor(guidance_scale, device=device).reshape(-1, 1, 1, 1)[:1]",
+        old=".to(device).reshape(-1, 1, 1, 1)",
+        new=".to(device).reshape(-1, 1, 1, 1)[:1]",
         caught_by="the scale may differ from picture to picture",
         hint="All pictures get the scale of the first.",
         picture="A comparison of scales shows the same thing in every column.",

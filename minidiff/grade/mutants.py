@@ -35,7 +35,7 @@ def main(only: str | None = None) -> None:
 
 
 def choose_mutations(names: str | None) -> list[Mutation]:
-    wanted = [name.strip() for name in names.split(",")] if names else list(CATALOGUE)
+    wanted = [name.strip() for name in names.split(",")] if names is not None else list(CATALOGUE)
     for name in wanted:
         if name not in CATALOGUE:
             raise UserError(f"the catalogue has no {name!r}; it has: {', '.join(CATALOGUE)}")

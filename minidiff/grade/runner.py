@@ -59,7 +59,7 @@ def main(ex: str | None = None, source: str = "exercises", json: bool = False) -
 def choose_exercises(names: str | None) -> list[Exercise]:
     """The exercises of these names. UserError for a name that is not one."""
     known = all_exercises()
-    wanted = [name.strip() for name in names.split(",")] if names else list(known)
+    wanted = [name.strip() for name in names.split(",")] if names is not None else list(known)
     for name in wanted:
         if name not in known:
             raise UserError(f"no exercise is called {name!r}; they are: {', '.join(known)}")

@@ -109,6 +109,13 @@ def class_ddpm_forward(
     return squared_error(unet, class_ddpm_example(ddpm_schedule, x_0, c, p_uncond))
 
 
+def check_digits(c: Tensor) -> Tensor:
+    """Digits as int64. UserError for what is none."""
+    if bool(((c < 0) | (c > 9)).any()):
+        raise UserError(f"digits are 0 to 9, not {c.tolist()}")
+    return c.long()
+
+
 def check_length(schedule: Schedule, num_ts: int) -> None:
     if len(schedule["betas"]) != num_ts:
         raise UserError(
@@ -165,8 +172,8 @@ def class_walk(
     """
     unet.eval()
     device = next(unet.parameters()).device
-    c = c.to(device)
-    scale = torch.as_tensor(guidance_scale, device=device).reshape(-1, 1, 1, 1)
+    c = check_digits(c).to(device)
+    scale = torch.as_tensor(guidance_scale, dtype=torch.float32).to(device).reshape(-1, 1, 1, 1)
     mask = torch.cat([torch.zeros_like(c), torch.ones_like(c)])
 
     def guided(x: Tensor, t: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from minidiff.equations import add_sigma_noise
 from minidiff.errors import UserError
-from minidiff.files import save_atomically
+from minidiff.files import check_writable, save_atomically
 from minidiff.mnist.checkpoint import load_model
 from minidiff.mnist.classifier import (
     FILE,
@@ -188,6 +188,8 @@ def main(
     """
     if samples % 10 or samples <= 128:
         raise UserError(f"samples must be a multiple of 10 above 128, not {samples}")
+    if out is not None:
+        check_writable(out)
     started = time.perf_counter()
     device = choose_device(device)
     train, test = (load_digits(split, "mnist", data_folder) for split in ("train", "test"))

@@ -92,8 +92,10 @@ def load_sheet(path: Path) -> Tensor:
             pixels = torch.from_numpy(np.array(image.convert("L"))).float() / 255
     except OSError as error:
         raise UserError(
-            f"{path} cannot be read ({error}); training writes it: restore it or run "
-            "`make train-mnist`"
+            f"{path} cannot be read ({error}); training writes it when it gets that far: restore "
+            "it or run `make train-mnist`"
         ) from error
     rows, columns = pixels.shape[0] // SIDE, pixels.shape[1] // SIDE
+    if pixels.shape != (rows * SIDE, columns * SIDE) or columns != 10:
+        raise UserError(f"{path} is not a sheet of rows of ten {SIDE}x{SIDE} digits: restore it")
     return pixels.reshape(rows, SIDE, columns, SIDE).permute(0, 2, 1, 3)

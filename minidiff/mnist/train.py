@@ -21,7 +21,7 @@ from minidiff.mnist import samples
 from minidiff.mnist.checkpoint import RECIPES, save_model
 from minidiff.mnist.data import load_digits
 from minidiff.mnist.trainer import Trainer
-from minidiff.model import pick_device
+from minidiff.model import pick_device, place_in_team
 from minidiff.paths import ROOT
 
 RUNS = ROOT / "runs" / "mnist"
@@ -108,10 +108,8 @@ def device_name(device: torch.device) -> str:
 
 def choose_device(asked: str | None = None) -> str:
     """The device asked for, else this process's GPU under torchrun, else cuda, else the CPU."""
-    if asked is not None:
+    if asked is not None or torch.cuda.is_available():
         return str(pick_device(asked))
-    if torch.cuda.is_available():
-        return f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
     return "cpu"
 
 
@@ -156,9 +154,10 @@ def main(
     configure(device, mode)
     digits = load_digits("train", dataset, data_folder)
     jobs = [(name, seed) for seed in seeds for name in models]
-    rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+    rank, world = place_in_team()
     for name, seed in jobs[rank::world]:
         folder = run_folder(out, dataset, seed) / f"run-{name}"
+        folder.mkdir(parents=True, exist_ok=True)  # or fail before the work
         trainer = Trainer(RECIPES[name], digits, seed, device, mode)
         train(trainer, folder, epochs or trainer.recipe.epochs)
     return [run_folder(out, dataset, seed) for seed in seeds]

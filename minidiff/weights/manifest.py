@@ -42,7 +42,9 @@ def read_manifest(folder: Path) -> dict | None:
         return None
     manifest = read_json(folder / NAME)
     files = manifest.get("files")
-    if not isinstance(files, dict) or not all(is_entry(entry) for entry in files.values()):
+    origin = [manifest[key] for key in ("repo", "revision") if key in manifest]
+    whole = len(origin) != 1 and all(isinstance(text, str) for text in origin)
+    if not (whole and isinstance(files, dict) and all(map(is_entry, files.values()))):
         raise UserError(f"{folder / NAME} is damaged: `weights seal {folder}` writes it anew")
     return manifest
 

@@ -35,6 +35,8 @@ def pull(
     revision      a branch, tag or commit of the repository
     """
     repo = repository(model)
+    if "/IF-II-" in repo:
+        raise UserError(f"{repo} is a stage II model, and minidiff draws with stage I: IF-I-M")
     parts = SMALL_PARTS + ["text_encoder"] * text_encoder
     folder = Path(to) if to else ROOT / "weights" / repo.split("/")[-1]
     manifest = read_manifest(folder) or {"repo": repo, "files": {}}

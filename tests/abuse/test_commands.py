@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from tiny_checkpoint import SCHEDULER, TEXT_ENCODER, UNET, write_json, write_tiny_checkpoint
 
 from minidiff.cli import main
+from minidiff.draw import slug
 from minidiff.errors import UserError
 from minidiff.mnist.train import resume
 
@@ -343,7 +344,11 @@ def test_an_index_that_points_elsewhere(run, here, index):
 # --- pictures and masks -----------------------------------------------------------------------
 
 EDIT = ("a cat", *DRAW, "--strength", "1")
-EDITED = "out/edit-from-0-a-cat-seed180.png"
+
+
+def edited(name: str, out: str = "out") -> Path:
+    """What EDIT makes of the picture `name`."""
+    return Path(out) / f"edit-{slug(Path(name).stem)}-from-0-a-cat-seed180.png"
 
 
 def turned() -> dict:
@@ -391,8 +396,8 @@ def test_pictures_of_every_kind_are_edited_alike(run, here, name):
     picture.save(here / name, **options)
     assert run("edit", "photo.png", *EDIT, "--out", "plain")[0] == 0
     assert run("edit", name, *EDIT)[0] == 0
-    with Image.open(here / EDITED) as ours, Image.open(here / "plain" / Path(EDITED).name) as plain:
-        ours, plain = (torch.tensor(list(im.getdata())).float() for im in (ours, plain))
+    drawn = Image.open(here / edited(name)), Image.open(here / edited("photo.png", "plain"))
+    ours, plain = (torch.tensor(list(image.getdata())).float() for image in drawn)
     assert (ours - plain).abs().mean() <= (0 if name in SAME else 4)
 
 
@@ -412,11 +417,16 @@ UNUSUAL = {
 }
 
 
+def test_a_pipe_is_no_picture(run, here):
+    os.mkfifo(here / "pipe.png")
+    assert run("edit", "pipe.png", *EDIT)[0] == 2
+
+
 @pytest.mark.parametrize("name", UNUSUAL)
 def test_unusual_pictures_are_edited(run, here, name):
     UNUSUAL[name].save(here / name)
     assert run("edit", name, *EDIT)[0] == 0
-    assert Image.open(here / EDITED).size == (64, 64)
+    assert Image.open(here / edited(name)).size == (64, 64)
 
 
 def png_header(width: int, height: int) -> bytes:
@@ -576,6 +586,9 @@ OTHERS = [
     ["sample", "a cat", *DRAW, "--out", "/dev/null"],
     ["sample", "a cat", *DRAW, "--out", "x" * 5000],
     ["sample", "a cat", *DRAW, "--compile"],
+    ["sample", "a cat", *DRAW, "--negative", "###"],
+    ["sample", "a cat", *DRAW, "--weights", ""],
+    ["sample", "a cat", *DRAW, "--embeddings", ""],
     ["sample", "a cat", *DRAW, "--weights", "nowhere"],
     ["sample", "a cat", *DRAW, "--weights", "photo.png"],
     ["sample", "a cat", *DRAW, "--weights", "tiny/unet"],
@@ -587,9 +600,12 @@ OTHERS = [
     ["hybrid", "", "a cat", *DRAW],
     ["edit", "tiny", "a cat", *DRAW],
     ["edit", "", "a cat", *DRAW],
+    ["edit", "photo.png", "a cat", *DRAW, "--strength", "1", "--i-start", "0"],
     ["inpaint", "photo.png", "nowhere.png", "a cat", *DRAW],
     ["encode", "a cat", "--weights", "tiny", "--out", "cat.pth"],
     ["encode", "", "--weights", "tiny"],
+    ["encode", "__metadata__", "--weights", "tiny"],
+    ["encode", "a cat", "--weights", "tiny", "--out", "photo.png/x.safetensors"],
     ["convert", "nowhere.pth", "x.safetensors"],
     ["convert", "photo.png", "x.safetensors"],
     ["convert", "tiny", "x.safetensors"],
@@ -600,6 +616,8 @@ OTHERS = [
     ["part-a", "--mask", "mask.png", "--weights", "tiny"],
     ["part-a", "--prompt", "a cat", "--weights", "tiny"],
     ["part-a", "--image", "photo.png", "--prompt", " ", "--weights", "tiny"],
+    ["part-a", "--image", "photo.png", "--prompt", "###", "--weights", "tiny"],
+    ["part-a", "--image", "photo.png", "--compare", "--only", "1.1", "--weights", "tiny"],
     ["part-a", "--device", "tpu", "--weights", "tiny"],
     ["part-b", "--weights", "nowhere"],
     ["part-b", "--weights", "tiny"],
@@ -611,19 +629,28 @@ OTHERS = [
     ["train-mnist", "--seeds", "-1"],
     ["train-mnist", "--device", "tpu"],
     ["train-mnist", "--mode", "fast", "--device", "cpu"],
+    ["train-mnist", "--out", "photo.png"],
     ["eval-mnist", "--samples", "0"],
     ["eval-mnist", "--samples", "-10"],
     ["eval-mnist", "--samples", "131"],
     ["eval-mnist", "--device", "tpu"],
     ["eval-mnist", "--weights", "nowhere"],
+    ["eval-mnist", "--out", "photo.png/x.json"],
     ["eval-demo", "--weights", "nowhere"],
+    ["eval-demo", "--out", "photo.png/x.json"],
+    ["train-emoji", "--steps", "0"],
+    ["train-emoji", "--seconds", "nan"],
+    ["train-emoji", "--steps", "1", "--batch", "0"],
+    ["train-emoji", "--steps", "1", "--start-from", "tiny/unet"],
     ["data", "nonsense"],
     ["lessons", "99"],
     ["notebooks", "99"],
     ["lessons-sync", "99"],
     ["grade", "--ex", "nonsense"],
+    ["grade", "--ex", ""],
     ["grade", "--source", "nowhere"],
     ["mutants", "--only", "nonsense"],
+    ["mutants", "--only", ""],
     ["weights"],
     ["weights", "check", "nowhere"],
     ["weights", "check", "photo.png"],
@@ -631,6 +658,7 @@ OTHERS = [
     ["weights", "seal", "nowhere"],
     ["weights", "seal", "photo.png"],
     ["weights", "pull", ""],
+    ["weights", "pull", "IF-II-L"],
     ["weights", "pull", "../escape"],
     ["weights", "pull", "IF-I-M", "--to", "photo.png"],
     ["weights", "pull", "IF-I-M", "--to", "photo.png/x"],
