@@ -128,5 +128,5 @@ def rows(model, prompt_embeds: Tensor, n: int) -> Cond:
     """Text states of one prompt, or of n, as what the UNet wants for n pictures."""
     cond = model.unet.prepare(prompt_embeds)
     if len(cond) not in (1, n):
-        raise UserError(f"{n} pictures need 1 or {n} prompts; got {len(cond)}")
+        raise UserError(f"give one prompt, or one for each of {n} pictures, not {len(cond)}")
     return cond.take([0] * n) if len(cond) == 1 else cond

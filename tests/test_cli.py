@@ -84,6 +84,20 @@ def test_processes_share_the_pictures_out(run, tmp_path, monkeypatch):
         assert (pixels(path) - pixels(tmp_path / "shared" / path.name)).abs().max() <= 2
 
 
+@pytest.mark.parametrize(
+    "variables", [{"RANK": "x"}, {"RANK": "1"}, {"WORLD_SIZE": "0"}, {"RANK": "-1"}]
+)
+def test_a_team_that_cannot_be_draws_nothing(run, tmp_path, monkeypatch, variables):
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert run("sample", "a cat", *FEW)[0] == 2
+    assert not list(tmp_path.rglob("*.png"))
+
+
+def test_each_picture_is_drawn_once(run):
+    assert run("sample", "a cat", "a cat", *FEW)[1].count("wrote ") == 1
+
+
 def test_a_picture_does_not_depend_on_its_batch(run, tmp_path):
     run("sample", "a cat", "a dog", "--seeds", "0-2", *FEW, "--out", "one", "--batch", "1")
     run("sample", "a dog", "a cat", "--seeds", "2,1,0", *FEW, "--out", "all")

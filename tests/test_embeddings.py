@@ -9,6 +9,7 @@ from tiny_checkpoint import write_tiny_checkpoint
 
 import minidiff
 from minidiff.cli import main
+from minidiff.course import rows
 from minidiff.deepfloyd.embeddings import read_embeddings, save_embeddings
 from minidiff.errors import UserError
 from minidiff.figures.grids import read_png_text
@@ -65,6 +66,26 @@ def test_the_environment_names_a_file(tiny, tmp_path, monkeypatch):
     model = minidiff.load(tiny, "cpu", torch.bfloat16)
     assert torch.equal(model.encode([""]), torch.zeros(1, 77, 32, dtype=torch.bfloat16))
     model.encode.free()
+
+
+def test_encode_uses_the_folders_own_encoder(tiny, tmp_path, monkeypatch):
+    one, two = tmp_path / "one.safetensors", tmp_path / "two.safetensors"
+    assert main(["encode", "a cat", "--weights", str(tiny), "--out", str(one)]) == 0
+    monkeypatch.setenv("MINIDIFF_EMBEDDINGS", str(one))
+    assert main(["encode", "a dog", "--weights", str(tiny), "--out", str(two)]) == 0
+    assert set(read_embeddings(two)) == {"a dog", ""}
+
+
+def test_a_text_is_not_a_list_of_letters(tiny, course_file):
+    for model in (minidiff.load(tiny, "cpu"), minidiff.load(tiny, "cpu", embeddings=course_file)):
+        with pytest.raises(UserError, match="list of texts"):
+            model.encode("a cat")
+
+
+def test_as_many_prompts_as_pictures(tiny):
+    model = minidiff.load(tiny, "cpu")
+    with pytest.raises(UserError, match="one for each of 1 pictures, not 2"):
+        rows(model, model.encode(["a cat", "a dog"]), 1)
 
 
 def test_an_unknown_prompt_names_the_nearest(tiny, course_file):

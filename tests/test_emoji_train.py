@@ -138,6 +138,31 @@ def test_muon_lowers_a_quadratic_loss_and_keeps_the_shape_of_convolutions():
     assert losses[-1] < 0.2 * losses[0]
 
 
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"steps": 0}, "at least 1 step"),
+        ({"seconds": float("nan")}, "at least 1 step"),
+        ({"seconds": -1.0}, "at least 1 step"),
+        ({"steps": 1, "batch": 0}, "at least 1 picture"),
+    ],
+)
+def test_a_run_without_end_or_pictures_is_refused(tmp_path, options, message):
+    with pytest.raises(UserError, match=message):
+        trainer.train(tmp_path / "run", **options)
+    assert not (tmp_path / "run").exists()
+
+
+def test_damaged_starts_are_one_sentence(pictures, tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match="no checkpoint of this recipe"):
+        trainer.train(tmp_path / "a", steps=1, changes=TINY, start_from=tmp_path / "empty")
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "last.pt").write_bytes(b"junk")
+    with pytest.raises(UserError, match="is damaged or of another recipe"):
+        trainer.train(tmp_path / "b", steps=1, changes=TINY)
+
+
 def test_train_wants_one_length_of_time(tmp_path):
     for options in ({}, {"steps": 1, "seconds": 1.0}):
         with pytest.raises(UserError, match="how long to train"):

@@ -1,5 +1,7 @@
 """Grids, GIFs and the page: nothing is cropped, nothing is half written, texts stay with files."""
 
+import os
+
 import pytest
 import torch
 from PIL import Image
@@ -94,6 +96,13 @@ def test_failed_save_leaves_the_old_file(tmp_path):
         save_atomically(path, lambda file: (file.write(b"half"), fail()))
     assert path.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["a.png"]
+
+
+def test_a_pipe_is_never_replaced(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UserError, match="is not a file"):
+        save_atomically(tmp_path / "pipe", lambda file: file.write(b"x"))
+    assert (tmp_path / "pipe").is_fifo()
 
 
 def fail():

@@ -55,7 +55,8 @@ def run(model, guidance, seeds, pairs=None, **options):
     noise = SeededNoise(seeds, SHAPE)
     x = options.pop("x", None)
     x = noise.draw() if x is None else x
-    return last(denoise(model, SCHEDULE, x, pairs or course_pairs(), guidance, noise, **options))
+    pairs = course_pairs() if pairs is None else pairs
+    return last(denoise(model, SCHEDULE, x, pairs, guidance, noise, **options))
 
 
 def test_the_walk_samples_gaussian_data_with_its_mean_and_spread():
@@ -225,6 +226,33 @@ def test_seeds_and_starts_out_of_range_say_so():
     with pytest.raises(UserError, match="mask is 4x6 but the picture is 8x7"):
         picture, mask = torch.zeros(1, 3, 7, 8), torch.zeros(1, 1, 6, 4)
         keep_outside(picture, mask, SCHEDULE, SeededNoise([1]))
+
+
+def test_pictures_and_walks_that_cannot_be_walked_say_so():
+    plain = Plain(prompt(0.0))
+    with pytest.raises(UserError, match="no steps"):
+        run(GaussianModel(), plain, [1], pairs=[])
+    with pytest.raises(UserError, match="float16: use x.float"):
+        x = torch.zeros(1, *SHAPE, dtype=torch.float16)
+        last(denoise(GaussianModel(), SCHEDULE, x, course_pairs(), plain, SeededNoise([1], SHAPE)))
+    with pytest.raises(UserError, match="uint8 cannot be noised"):
+        SCHEDULE.abar(30, like=torch.zeros(1, *SHAPE, dtype=torch.uint8))
+
+
+def test_a_mask_may_be_bool_and_never_in_bytes():
+    picture, half = torch.full((1, *SHAPE), 0.9), torch.zeros(1, 1, 8, 8)
+    half[..., :4] = 1
+    x, blends = torch.zeros(1, *SHAPE), []
+    for mask in (half, half.bool()):
+        blends.append(keep_outside(picture, mask, SCHEDULE, SeededNoise([4], SHAPE))(x, 30, [0]))
+    assert torch.equal(*blends)
+    with pytest.raises(UserError, match="0 \\(keep\\) to 1"):
+        keep_outside(picture, half * 255, SCHEDULE, SeededNoise([4], SHAPE))
+
+
+def test_a_split_needs_a_prompt_for_each_part():
+    with pytest.raises(UserError, match="2 parts need as many prompts; got 3"):
+        Factorized((prompt(0.0),) * 3, prompt(0.0), (lambda x: x,) * 2)
 
 
 def test_noise_is_one_draw_after_another_from_the_seed():
