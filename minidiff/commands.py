@@ -49,6 +49,28 @@ def eval_demo(fast: bool, out: str, weights: str | None = None) -> Path:
     return Path(out)
 
 
+def demo_sheet(out: str, weights: str | None = None) -> Path:
+    from minidiff.emoji.evaluate import open_bench
+    from minidiff.emoji.sheets import contact_sheet
+
+    check_writable(out)
+    return contact_sheet(open_bench(weights, fast=False), out)
+
+
+def illusions(kind: str, pairs: int, out: str, weights: str | None = None) -> list[Path]:
+    """Search pairs of prompts; a tenth of them goes on to the finals."""
+    from minidiff.emoji.evaluate import open_bench
+    from minidiff.emoji.illusions import check_kind, find_illusions
+
+    check_kind(kind)
+    if pairs < 1:
+        raise UserError(f"try at least 1 pair, not {pairs}")
+    Path(out).mkdir(parents=True, exist_ok=True)  # or fail before the work
+    bench = open_bench(weights, fast=False)
+    find_illusions(bench, kind, out, pairs=pairs, finalists=-(-pairs // 10))
+    return [Path(out) / f"{kind}.png", Path(out) / f"{kind}.json"]
+
+
 def encode(prompts: list[str], out: str, **options) -> Path:
     """Write the states of the prompts, and of the empty one, which guidance needs."""
     from minidiff.deepfloyd.embeddings import save_embeddings

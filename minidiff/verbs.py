@@ -185,6 +185,26 @@ VERBS = {
         ],
         "eval-demo --fast",
     ),
+    "demo-sheet": Verb(
+        "draw 64 of the prompts that measure the demo, with four seeds each",
+        "minidiff.commands:demo_sheet",
+        [
+            CHECKPOINT,
+            option("--out", default="out/demo-sheet.png", metavar="FILE", help="the picture"),
+        ],
+        "demo-sheet",
+    ),
+    "find-illusions": Verb(
+        "try many pairs of prompts and keep those with two plain readings (hours without a GPU)",
+        "minidiff.commands:illusions",
+        [
+            option("kind", help="anagram or hybrid"),
+            option("--pairs", type=int, default=400, metavar="N", help="default: 400"),
+            CHECKPOINT,
+            option("--out", default="out/illusions", metavar="DIR", help="default: out/illusions"),
+        ],
+        "find-illusions anagram --pairs 20",
+    ),
     "data": Verb(
         "fetch what training needs (asks first)",
         "minidiff.commands:data",

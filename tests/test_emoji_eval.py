@@ -147,6 +147,8 @@ def test_spread_is_even_and_never_repeats():
 class TinyModel:
     """The interface of minidiff.load with random weights and a bag of words for a text encoder."""
 
+    name = "tiny"
+
     def __init__(self):
         torch.manual_seed(0)
         kinds = ["ResnetDownsampleBlock2D"], ["ResnetUpsampleBlock2D"]
@@ -322,5 +324,5 @@ def test_contact_sheet_has_every_sample(bench, monkeypatch, tmp_path):
     monkeypatch.setattr(bench, "draw", draw)
     path = sheets.contact_sheet(bench, tmp_path / "sheet.png")
     assert drawn.seeds == [0, 1, 2, 3] * 3 and len(set(drawn.texts)) == 3
-    counts = {colour: count for count, colour in Image.open(path).getcolors(9999)}
-    assert counts[128, 128, 128] == 12 * 64 * 64
+    counts = {colour: count for count, colour in Image.open(path).convert("RGB").getcolors(9999)}
+    assert counts[128, 128, 128] >= 12 * 64 * 64  # mid-grey pictures; letters have such pixels, too

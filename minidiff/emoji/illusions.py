@@ -17,9 +17,10 @@ from torch import Tensor
 from minidiff.emoji.data import SETS, Record
 from minidiff.emoji.judge import Look, as_it_is, mean_squared, pooled
 from minidiff.emoji.prompts import concepts_in_all_sets, first_of_family
-from minidiff.emoji.sheets import save_strips
+from minidiff.emoji.sheets import draw_strips
 from minidiff.emoji.workbench import Workbench, on_white
 from minidiff.errors import UserError
+from minidiff.figures.grids import enlarge, picture, save_png
 from minidiff.files import save_atomically
 from minidiff.guidance import Anagram, Guidance, Hybrid, course_low_pass
 from minidiff.views import FlipUpDown, View
@@ -168,8 +169,7 @@ def find_illusions(
     Writes KIND.json (how many were tried, the kept ones with seeds, ranks and clarity) and
     KIND.png below `folder`. One sample per pair is kept.
     """
-    if kind not in KINDS:
-        raise UserError(f"an illusion is one of {', '.join(KINDS)}, not {kind!r}")
+    check_kind(kind)
     drawn = draw_pairs(bench, kind, pairs, seed)
     found, samples = score_pairs(bench, kind, drawn, list(range(seeds)))
     by_name = {(a.name, b.name): (a, b) for a, b in drawn}
@@ -180,6 +180,11 @@ def find_illusions(
     kept = best_of_each_pair(found)[:keep]
     write_found(kind, [found[i] for i in kept], samples[kept], (len(drawn), len(found)), folder)
     return [found[i] for i in kept]
+
+
+def check_kind(kind: str) -> None:
+    if kind not in KINDS:
+        raise UserError(f"an illusion is one of {', '.join(KINDS)}, not {kind!r}")
 
 
 def best_of_each_pair(found: list[Illusion]) -> list[int]:
@@ -208,10 +213,5 @@ def write_found(
     for illusion, x in zip(kept, samples):
         seen = [x] + [look(turn(x[None]))[0] for turn, look in readings]
         label = f"{illusion.first} / {illusion.second}, seed {illusion.seed}"
-        strips.append((label, [enlarge(picture) for picture in seen]))
-    save_strips(strips, 2, folder / f"{kind}.png")
-
-
-def enlarge(x: Tensor, times: int = 2) -> Tensor:
-    """(3, H, W) with every pixel as a square of pixels, to be looked at."""
-    return x.repeat_interleave(times, -1).repeat_interleave(times, -2)
+        strips.append((label, [enlarge(picture(one), 2) for one in seen]))
+    save_png(draw_strips(strips, 2), folder / f"{kind}.png")

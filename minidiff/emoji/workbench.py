@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
 from minidiff.deepfloyd.unet import Cond
 from minidiff.emoji.data import Record, composite
@@ -99,7 +100,8 @@ class Workbench:
         """A sample per seed, a batch at a time; guide(rows) makes the guidance of those rows."""
         unet, schedule, walk = self.model.fast_unet, self.model.schedule, even_pairs(steps)
         done = []
-        for first in range(0, len(seeds), self.batch):
+        batches = range(0, len(seeds), self.batch)
+        for first in tqdm(batches, "batches", leave=False, disable=len(batches) == 1):
             rows = slice(first, first + self.batch)
             noise = SeededNoise(seeds[rows], device=self.device)
             x = noise.draw()
