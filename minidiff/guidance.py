@@ -29,12 +29,15 @@ class Guidance:
 
     @property
     def prompts(self) -> list[Cond]:
+        """What the UNet is asked about, one Cond of B rows for each query of a step."""
         raise TypeError(f"{type(self).__name__} must say which prompts it asks about")
 
     def pictures(self, x: Tensor) -> list[Tensor]:
+        """What the UNet is shown, (B, 3, H, W) for each query: x itself, unless views turn it."""
         return [x for _ in self.prompts]
 
     def combine(self, answers: list[Answer]) -> Answer:
+        """The answers to the queries, in their order, as the one that the step uses."""
         raise TypeError(f"{type(self).__name__} must say how its answers combine")
 
     def take(self, rows: list[int]) -> "Guidance":

@@ -134,6 +134,7 @@ def step(x_t, eps, v, t, t_prev, schedule, noise, rows, threshold) -> tuple[Tens
 
 
 def check_walk(x: Tensor, pairs: Pairs) -> None:
+    """UserError for a walk without steps, and for pictures in half precision or in bytes."""
     if not pairs:
         raise UserError("the walk has no steps: its list of timesteps needs at least two")
     if x.dtype not in (torch.float32, torch.float64):
@@ -141,6 +142,7 @@ def check_walk(x: Tensor, pairs: Pairs) -> None:
 
 
 def check_starts(start: int | list[int], batch: int, steps: int) -> list[int]:
+    """A start index per picture. UserError unless all lie in the walk and there is one for each."""
     starts = [start] * batch if isinstance(start, int) else list(start)
     if len(starts) != batch:
         raise UserError(f"{batch} pictures need {batch} start indices; got {len(starts)}")

@@ -15,6 +15,8 @@ from minidiff.grade.stub import YourTurnError
 
 
 class GatedFeedForward(nn.Module):
+    """T5 v1.1's feed-forward layer, (B, L, D) in and out: one projection gates the other."""
+
     def __init__(self, config: T5Config):
         super().__init__()
         self.wi_0 = nn.Linear(config.d_model, config.d_ff, bias=False)

@@ -16,6 +16,8 @@ from minidiff.grade.stub import YourTurnError
 
 
 class SelfAttention(nn.Module):
+    """Attention whose scores are not divided by sqrt(d): T5's initial weights make up for it."""
+
     def __init__(self, config: T5Config, has_bias_table: bool):
         super().__init__()
         self.heads = config.num_heads

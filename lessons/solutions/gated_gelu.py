@@ -1,4 +1,4 @@
-# Written by `make lessons-sync`, do not edit: sha256 6727bb20431d1807
+# Written by `make lessons-sync`, do not edit: sha256 42a1279c72c046a9
 """Solution of `gated_gelu`, course A.0: from minidiff/deepfloyd/t5.py."""
 
 import torch.nn.functional as F
@@ -8,6 +8,8 @@ from minidiff.deepfloyd.t5 import T5Config
 
 
 class GatedFeedForward(nn.Module):
+    """T5 v1.1's feed-forward layer, (B, L, D) in and out: one projection gates the other."""
+
     def __init__(self, config: T5Config):
         super().__init__()
         self.wi_0 = nn.Linear(config.d_model, config.d_ff, bias=False)

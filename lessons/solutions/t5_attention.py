@@ -1,4 +1,4 @@
-# Written by `make lessons-sync`, do not edit: sha256 39442350faeba9b7
+# Written by `make lessons-sync`, do not edit: sha256 7691a5b249e66f91
 """Solution of `t5_attention`, course A.0: from minidiff/deepfloyd/t5.py."""
 
 import torch.nn.functional as F
@@ -8,6 +8,8 @@ from minidiff.deepfloyd.t5 import T5Config
 
 
 class SelfAttention(nn.Module):
+    """Attention whose scores are not divided by sqrt(d): T5's initial weights make up for it."""
+
     def __init__(self, config: T5Config, has_bias_table: bool):
         super().__init__()
         self.heads = config.num_heads

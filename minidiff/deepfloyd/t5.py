@@ -141,6 +141,8 @@ def relative_buckets(length: int, num_buckets: int = 32, max_distance: int = 128
 
 
 class SelfAttention(nn.Module):
+    """Attention whose scores are not divided by sqrt(d): T5's initial weights make up for it."""
+
     def __init__(self, config: T5Config, has_bias_table: bool):
         super().__init__()
         self.heads = config.num_heads
@@ -164,6 +166,8 @@ class SelfAttention(nn.Module):
 
 
 class AttentionLayer(nn.Module):
+    """Attention as a residual, behind its norm; (B, L, D) in and out."""
+
     def __init__(self, config: T5Config, has_bias_table: bool):
         super().__init__()
         self.SelfAttention = SelfAttention(config, has_bias_table)
@@ -174,6 +178,8 @@ class AttentionLayer(nn.Module):
 
 
 class GatedFeedForward(nn.Module):
+    """T5 v1.1's feed-forward layer, (B, L, D) in and out: one projection gates the other."""
+
     def __init__(self, config: T5Config):
         super().__init__()
         self.wi_0 = nn.Linear(config.d_model, config.d_ff, bias=False)
@@ -187,6 +193,8 @@ class GatedFeedForward(nn.Module):
 
 
 class FeedForwardLayer(nn.Module):
+    """The feed-forward layer as a residual, behind its norm."""
+
     def __init__(self, config: T5Config):
         super().__init__()
         self.DenseReluDense = GatedFeedForward(config)
@@ -197,6 +205,8 @@ class FeedForwardLayer(nn.Module):
 
 
 class T5Block(nn.Module):
+    """Attention, then feed-forward; the numbered `layer` is how official keys name the two."""
+
     def __init__(self, config: T5Config, has_bias_table: bool):
         super().__init__()
         self.layer = nn.ModuleList(

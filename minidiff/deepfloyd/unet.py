@@ -78,6 +78,8 @@ def sinusoid(t: Tensor, dim: int) -> Tensor:
 
 
 class TimeEmbedding(nn.Module):
+    """Sinusoids of t (B, sinusoid_dim) -> (B, dim), what every ResBlock is steered by."""
+
     def __init__(self, sinusoid_dim: int, dim: int):
         super().__init__()
         self.linear_1 = nn.Linear(sinusoid_dim, dim)
@@ -122,11 +124,13 @@ class TextPooling(nn.Module):
 
 
 def split_heads(x: Tensor, heads: int) -> Tensor:
-    return x.unflatten(-1, (heads, -1)).transpose(1, 2)  # (B, L, C) -> (B, heads, L, C/heads)
+    """(B, L, C) -> (B, heads, L, C / heads)"""
+    return x.unflatten(-1, (heads, -1)).transpose(1, 2)
 
 
 def merge_heads(x: Tensor) -> Tensor:
-    return x.transpose(1, 2).flatten(2)  # (B, heads, L, d) -> (B, L, heads * d)
+    """(B, heads, L, d) -> (B, L, heads * d)"""
+    return x.transpose(1, 2).flatten(2)
 
 
 # --- layers ----------------------------------------------------------------------------------
@@ -252,6 +256,8 @@ class DownBlock(Block):
 
 
 class MidBlock(nn.Module):
+    """The deepest level, 8 x 8 for 64 x 64 pictures: ResBlock, attention, ResBlock."""
+
     def __init__(self, channels: int, config: UNetConfig):
         super().__init__()
         self.attentions = nn.ModuleList([Attention(channels, config)])

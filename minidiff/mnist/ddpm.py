@@ -38,6 +38,7 @@ def ddpm_schedule(beta1: float = 1e-4, beta2: float = 0.02, num_ts: int = 300) -
 
 
 def to_device(schedule: Schedule, device: torch.device | str) -> Schedule:
+    """The same schedule with its tensors on a device."""
     return {name: values.to(device) for name, values in schedule.items()}
 
 
@@ -77,6 +78,7 @@ def class_ddpm_example(
 
 
 def noise_like(x: Tensor, generator: torch.Generator | None) -> Tensor:
+    """Gaussian noise of x's shape, on its device."""
     return torch.randn(x.shape, device=x.device, generator=generator)
 
 
