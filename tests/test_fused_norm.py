@@ -1,4 +1,4 @@
-"""The fused norm, and a UNet that uses it, against the plain ones: on the CPU, interpreted.
+"""The fused norms, and a UNet that uses them, against the plain ones: on the CPU, interpreted.
 
 Triton decides to interpret when it is first imported, so the comparison is a process of its own.
 """
@@ -25,7 +25,7 @@ def test_fused_norm_is_the_plain_one():
         [sys.executable, __file__], env=environment, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == ["11", "cases", "agree"]
+    assert done.stdout.split() == ["16", "cases", "agree"]
 
 
 def compare() -> int:
@@ -39,7 +39,7 @@ def compare() -> int:
 
 
 def norm_cases(generator):
-    from minidiff.deepfloyd.fused import fused_norm_gelu
+    from minidiff.deepfloyd.fused import FusedGroupNorm, fused_norm_gelu
     from minidiff.deepfloyd.unet import norm_gelu
 
     def random(*shape):
@@ -51,16 +51,25 @@ def norm_cases(generator):
         norm.bias.copy_(random(channels))
         x = 3 * random(2, channels, side, side) + 20  # far from zero: sums of squares would cancel
         x = x.contiguous(memory_format=torch.channels_last)
-        both = random(2, 2 * channels)[:, :, None, None].chunk(2, dim=1)
-        for scale, shift in (both, (None, None)):
-            modulation = (None if s is None else s.double() for s in (scale, shift))
-            exact = norm_gelu(copy.deepcopy(norm).double(), x.double(), *modulation)
-            yield fused_norm_gelu(norm, x, scale, shift), exact, 1e-6
+        scale, shift = random(2, 2 * channels)[:, :, None, None].chunk(2, dim=1)
+        exactly = copy.deepcopy(norm).double()
+        yield fused_norm_gelu(norm, x), norm_gelu(exactly, x.double()), 1e-6
+
+        norm.offset = random(channels)  # the bias of the convolution before
+        moved = (x + norm.offset[:, None, None]).double()
+        exact = norm_gelu(exactly, moved, scale.double(), shift.double())
+        yield fused_norm_gelu(norm, x, scale, shift), exact, 1e-6
+        del norm.offset
+
+        pixels = x.flatten(2)
+        exact = exactly(pixels.double()).view_as(x)
+        norm.__class__ = FusedGroupNorm
+        yield norm(pixels).unflatten(2, x.shape[2:]), exact, 1e-6
 
 
 @torch.no_grad()
 def unet_case(generator):
-    from minidiff.deepfloyd.fused import fuse, fused_norm_gelu
+    from minidiff.deepfloyd.fused import FusedGroupNorm, fuse, fused_norm_gelu
     from minidiff.deepfloyd.unet import UNet
     from minidiff.deepfloyd.unet_config import UNetConfig
     from tests.by_rule import fill, unet_inputs
@@ -69,8 +78,11 @@ def unet_case(generator):
     config = UNETS["one level"]
     unet = fill(UNet(UNetConfig.from_dict(config))).to(memory_format=torch.channels_last)
     twin = fuse(unet)
-    assert all(a is b for a, b in zip(unet.parameters(), twin.parameters(), strict=True))
+    assert {id(p) for p in unet.parameters()} == {id(p) for p in twin.parameters()}
     assert [unet.norm_gelu, twin.norm_gelu] == [type(unet).norm_gelu, fused_norm_gelu]
+    assert twin.mid_block.resnets[0].norm2.offset is unet.mid_block.resnets[0].conv1.bias
+    assert isinstance(twin.mid_block.attentions[0].group_norm, FusedGroupNorm)
+    assert twin.mid_block.attentions[0].group_norm is not unet.mid_block.attentions[0].group_norm
     x, t, text = unet_inputs(config).values()
     x = x.contiguous(memory_format=torch.channels_last)
     return twin(x, t, text), unet(x, t, text), 1e-5

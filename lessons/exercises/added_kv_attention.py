@@ -2,8 +2,8 @@
 
 Self-attention over the pixels of x (B, C, H, W), with the prompt's tokens as extra keys and values,
 text first. text_keys_values norms the projected text (B, L, X) over groups of its channels, all L
-positions together, and makes keys and values (B, heads, L, d). forward norms the picture, attends
-over [text, pixels] in one softmax, and adds the result to x.
+positions together, and makes keys and values (B, L, C). forward norms the picture, attends over
+[text, pixels] in one softmax, and adds the result to x.
 
 Check it:       make grade EX=added_kv_attention
 Begin it anew:  delete this file, then `make lessons-sync`
@@ -39,13 +39,13 @@ class Attention(nn.Module):
         self.to_out = nn.ModuleList([nn.Linear(inner, channels)])
 
     def text_keys_values(self, text: Tensor) -> tuple[Tensor, Tensor]:
-        """Projected text (B, L, X) -> keys and values (B, heads, L, d). Does not depend on x or t.
+        """Projected text (B, L, X) -> keys and values (B, L, C). Does not depend on x or t.
 
         norm_cross takes its statistics over all L positions, padding included: always feed 77.
         """
-        # about 3 lines in the package
+        # about 2 lines in the package
         raise YourTurnError("write Attention.text_keys_values")
 
     def forward(self, x: Tensor, text_k: Tensor, text_v: Tensor) -> Tensor:
-        # about 6 lines in the package
+        # about 7 lines in the package
         raise YourTurnError("write Attention.forward")

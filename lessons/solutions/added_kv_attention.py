@@ -1,4 +1,4 @@
-# Written by `make lessons-sync`, do not edit: sha256 16b6468bccc42bb1
+# Written by `make lessons-sync`, do not edit: sha256 73c1cf27966a72f0
 """Solution of `added_kv_attention`, course A.0: from minidiff/deepfloyd/unet.py."""
 
 import torch
@@ -30,18 +30,18 @@ class Attention(nn.Module):
         self.to_out = nn.ModuleList([nn.Linear(inner, channels)])
 
     def text_keys_values(self, text: Tensor) -> tuple[Tensor, Tensor]:
-        """Projected text (B, L, X) -> keys and values (B, heads, L, d). Does not depend on x or t.
+        """Projected text (B, L, X) -> keys and values (B, L, C). Does not depend on x or t.
 
         norm_cross takes its statistics over all L positions, padding included: always feed 77.
         """
         text = self.norm_cross(text.transpose(1, 2)).transpose(1, 2)
-        k, v = self.add_k_proj(text), self.add_v_proj(text)
-        return split_heads(k, self.heads), split_heads(v, self.heads)
+        return self.add_k_proj(text), self.add_v_proj(text)
 
     def forward(self, x: Tensor, text_k: Tensor, text_v: Tensor) -> Tensor:
         pixels = self.group_norm(x.flatten(2)).transpose(1, 2)  # (B, H*W, C)
-        q = split_heads(self.to_q(pixels), self.heads)
-        k = torch.cat([text_k, split_heads(self.to_k(pixels), self.heads)], dim=2)
-        v = torch.cat([text_v, split_heads(self.to_v(pixels), self.heads)], dim=2)
+        q = self.to_q(pixels)
+        k = torch.cat([text_k, self.to_k(pixels)], dim=1)
+        v = torch.cat([text_v, self.to_v(pixels)], dim=1)
+        q, k, v = (split_heads(z, self.heads) for z in (q, k, v))
         out = merge_heads(F.scaled_dot_product_attention(q, k, v))
         return x + self.to_out[0](out).transpose(1, 2).unflatten(2, x.shape[2:])

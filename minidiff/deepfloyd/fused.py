@@ -1,11 +1,12 @@
-"""GELU after a group norm, scaled and shifted in between, as two Triton kernels for CUDA.
+"""Group norms and what surrounds them as two Triton kernels for CUDA.
 
-The plain form is unet.norm_gelu; this one gives the same numbers up to rounding. It is faster for
-two reasons: PyTorch's group norm answers in contiguous memory whatever it was given, so that every
-convolution behind it copies back to channels_last; and the norm, the scale and shift, and the GELU
-are passes over memory of their own. Here the numbers are read twice and written once.
+The plain forms are unet.norm_gelu and the group norm of unet.Attention; these give the same
+numbers up to rounding. They are faster for two reasons. PyTorch's group norm answers in contiguous
+memory whatever it was given, so that what comes behind it copies back to channels_last. And the
+bias of the convolution before it, the norm, the scale and shift, and the GELU are passes over
+memory of their own. Here the numbers are read twice and written once.
 
-`fuse(unet)` is a UNet that uses it, with the same weights. The calls that make up most of a step,
+`fuse(unet)` is a UNet that uses them, with the same weights. The calls that make up most of a step,
 the convolutions, stay what they are.
 """
 
@@ -17,7 +18,7 @@ from functools import cache
 import torch
 from torch import Tensor, nn
 
-from minidiff.deepfloyd.unet import UNet
+from minidiff.deepfloyd.unet import Attention, ResBlock, UNet
 
 if INSTALLED := importlib.util.find_spec("triton") is not None:
     import triton
@@ -51,13 +52,34 @@ def fuse(unet: UNet) -> UNet:
     for module in twin.modules():
         if hasattr(module, "norm_gelu"):
             module.norm_gelu = fused_norm_gelu
+        if isinstance(module, ResBlock):  # norm2 comes right behind conv1 and can add its bias
+            module.norm2.offset, module.conv1.bias = module.conv1.bias, None
+        if isinstance(module, Attention):
+            module.group_norm.__class__ = FusedGroupNorm
     return twin
 
 
 def fused_norm_gelu(
     norm: nn.GroupNorm, x: Tensor, scale: Tensor | None = None, shift: Tensor | None = None
 ) -> Tensor:
-    """As unet.norm_gelu, on CUDA; the answer is channels_last. x (B, C, H, W), no gradients."""
+    """As unet.norm_gelu, on CUDA; the answer is channels_last. x (B, C, H, W), no gradients.
+
+    If the norm has an `offset` (C,), it is added to x first.
+    """
+    return run(norm, x, scale, shift, gelu=True)
+
+
+class FusedGroupNorm(nn.GroupNorm):
+    """The group norm of pixels (B, C, N), which is fastest where their channels are adjacent."""
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        return run(self, pixels[..., None], None, None, gelu=False)[..., 0]
+
+
+def run(
+    norm: nn.GroupNorm, x: Tensor, scale: Tensor | None, shift: Tensor | None, gelu: bool
+) -> Tensor:
+    """Launch the two kernels: x (B, C, H, W) -> (B, C, H, W), channels_last."""
     batch, channels, height, width = x.shape
     x = x.contiguous(memory_format=torch.channels_last)
     y = torch.empty_like(x)
@@ -67,14 +89,17 @@ def fused_norm_gelu(
     chunks = -(-pixels // rows)
     partial = torch.empty(batch, norm.num_groups, 2, chunks, device=x.device, dtype=torch.float32)
     grid = (norm.num_groups, chunks, batch)
-    moments[grid](x, partial, pixels, channels, size, columns, rows)
-    modulated = scale is not None
+    offset = getattr(norm, "offset", None)
+    with_offset, modulated = offset is not None, scale is not None
+    if not with_offset:
+        offset = x  # never read
     if not modulated:
         scale = shift = x  # never read
-    # The two are views of one projection: rows of `scale` lie further apart than C.
+    moments[grid](x, offset, partial, pixels, channels, size, columns, rows, with_offset)
+    # Scale and shift are views of one projection: rows of `scale` lie further apart than C.
     normalize[grid](
-        x, y, partial, norm.weight, norm.bias, scale, shift, scale.stride(0), pixels, channels,
-        size, norm.eps, columns, rows, power_of_2(chunks), modulated,
+        x, offset, y, partial, norm.weight, norm.bias, scale, shift, scale.stride(0), pixels,
+        channels, size, norm.eps, columns, rows, power_of_2(chunks), with_offset, modulated, gelu,
     )  # fmt: skip
     return y
 
@@ -87,21 +112,29 @@ def power_of_2(n: int) -> int:
 if INSTALLED:
 
     @triton.jit
-    def load_tile(x, pixels, channels, size, COLUMNS: tl.constexpr, ROWS: tl.constexpr):
+    def load_tile(
+        x, offset, pixels, channels, size, COLUMNS: tl.constexpr, ROWS: tl.constexpr,
+        WITH_OFFSET: tl.constexpr,
+    ):  # fmt: skip
         """This program's pixels of a group of channels in fp32; their places, and which exist."""
         group, chunk, n = tl.program_id(0), tl.program_id(1), tl.program_id(2)
         column, row = tl.arange(0, COLUMNS), chunk * ROWS + tl.arange(0, ROWS)
         here = (column < size)[None, :] & (row < pixels)[:, None]
         places = (n * pixels + row)[:, None] * channels + (group * size + column)[None, :]
-        return tl.load(x + places, here, 0.0).to(tl.float32), places, here
+        v = tl.load(x + places, here, 0.0).to(tl.float32)
+        if WITH_OFFSET:
+            by = tl.load(offset + group * size + column, column < size, 0.0).to(tl.float32)
+            v = tl.where(here, v + by[None, :], 0.0)
+        return v, places, here
 
     @triton.jit
     def moments(
-        x, partial, pixels, channels, size, COLUMNS: tl.constexpr, ROWS: tl.constexpr
+        x, offset, partial, pixels, channels, size, COLUMNS: tl.constexpr, ROWS: tl.constexpr,
+        WITH_OFFSET: tl.constexpr,
     ):  # fmt: skip
         """The mean of each tile, and the sum of squared distances from it."""
         group, chunk, n = tl.program_id(0), tl.program_id(1), tl.program_id(2)
-        v, _, here = load_tile(x, pixels, channels, size, COLUMNS, ROWS)
+        v, _, here = load_tile(x, offset, pixels, channels, size, COLUMNS, ROWS, WITH_OFFSET)
         mean = tl.sum(v) / (tl.minimum(ROWS, pixels - chunk * ROWS) * size)
         away = tl.where(here, v - mean, 0.0)
         chunks = tl.num_programs(1)
@@ -111,13 +144,13 @@ if INSTALLED:
 
     @triton.jit
     def normalize(
-        x, y, partial, weight, bias, scale, shift, scale_stride, pixels, channels, size,
+        x, offset, y, partial, weight, bias, scale, shift, scale_stride, pixels, channels, size,
         EPS: tl.constexpr, COLUMNS: tl.constexpr, ROWS: tl.constexpr, CHUNKS: tl.constexpr,
-        MODULATED: tl.constexpr,
+        WITH_OFFSET: tl.constexpr, MODULATED: tl.constexpr, GELU: tl.constexpr,
     ):  # fmt: skip
         """Combine the tiles' moments, then one multiplication and one addition per channel."""
         group, n, chunks = tl.program_id(0), tl.program_id(2), tl.num_programs(1)
-        v, places, here = load_tile(x, pixels, channels, size, COLUMNS, ROWS)
+        v, places, here = load_tile(x, offset, pixels, channels, size, COLUMNS, ROWS, WITH_OFFSET)
 
         tile = tl.arange(0, CHUNKS)
         tiles = partial + (n * tl.num_programs(0) + group) * 2 * chunks + tile
@@ -138,5 +171,6 @@ if INSTALLED:
             shifted = tl.load(shift + n * scale_stride + channel, inside, 0.0).to(tl.float32)
             b = b * factor + shifted
         v = (v - mean) * a[None, :] + b[None, :]
-        v = 0.5 * v * (1 + tl.erf(v * 0.7071067811865476))
+        if GELU:
+            v = 0.5 * v * (1 + tl.erf(v * 0.7071067811865476))
         tl.store(y + places, v.to(y.dtype.element_ty), here)

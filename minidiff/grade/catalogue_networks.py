@@ -288,18 +288,17 @@ NETWORKS = [
     ),
     attention(
         name="keys-in-another-order-than-values",
-        old="v = torch.cat([text_v, split_heads(self.to_v(pixels), self.heads)], dim=2)",
-        new="v = torch.cat([split_heads(self.to_v(pixels), self.heads), text_v], dim=2)",
+        old="v = torch.cat([text_v, self.to_v(pixels)], dim=1)",
+        new="v = torch.cat([self.to_v(pixels), text_v], dim=1)",
         caught_by="one softmax over text and pixels",
         hint="Keys and values stand in different orders: what matches one brings another.",
         picture="Texture without objects.",
     ),
     attention(
         name="text-keys-left-out",
-        old="k = torch.cat([text_k, split_heads(self.to_k(pixels), self.heads)], dim=2)\n"
-        "        v = torch.cat([text_v, split_heads(self.to_v(pixels), self.heads)], dim=2)",
-        new="k = split_heads(self.to_k(pixels), self.heads)\n"
-        "        v = split_heads(self.to_v(pixels), self.heads)",
+        old="k = torch.cat([text_k, self.to_k(pixels)], dim=1)\n"
+        "        v = torch.cat([text_v, self.to_v(pixels)], dim=1)",
+        new="k, v = self.to_k(pixels), self.to_v(pixels)",
         caught_by="one softmax over text and pixels",
         hint="The pixels attend to each other only; the prompt is not among the keys.",
         picture="The prompt is nearly ignored: it acts through the pooled vector only.",
