@@ -18,6 +18,7 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
+from torch.nn.utils import get_total_norm
 from torch.overrides import TorchFunctionMode
 
 from minidiff.errors import UserError
@@ -202,7 +203,7 @@ def fill(
     """Read the tensors whose keys begin with `prefix`; the headers have been checked before."""
     aliases = aliases or {}
     for path in files:
-        finite: dict[str, Tensor] = {}
+        read: dict[str, Tensor] = {}
         with open_weights(path) as file:
             for stored in file.keys():
                 key = aliases.get(stored, stored)
@@ -214,9 +215,9 @@ def fill(
                     dtype=torch.float32 if wide else dtype,
                     device=device,
                 ).copy_(file.get_tensor(stored))
-                finite[stored] = tensor.isfinite().all()
                 put(module, key, tensor)
-        check_finite(finite, dtype, path)
+                read[stored] = tensor
+        check_finite(read, dtype, path)
 
 
 def put(module: nn.Module, key: str, tensor: Tensor) -> None:
@@ -224,11 +225,11 @@ def put(module: nn.Module, key: str, tensor: Tensor) -> None:
     setattr(module.get_submodule(owner), name, nn.Parameter(tensor, requires_grad=False))
 
 
-def check_finite(finite: dict[str, Tensor], dtype: torch.dtype, path: Path) -> None:
+def check_finite(tensors: dict[str, Tensor], dtype: torch.dtype, path: Path) -> None:
     """Asked once a file: each answer from a GPU waits for all that was sent there before."""
-    if not finite or bool(torch.stack(list(finite.values())).all()):
+    if not tensors or get_total_norm(tensors.values(), float("inf")).isfinite():
         return
-    key = next(key for key, answer in finite.items() if not answer)
+    key = next(key for key, tensor in tensors.items() if not tensor.isfinite().all())
     raise UserError(
         f"{key} of {path} has NaN or infinite values in {dtype}: the file is damaged"
         " (fetch it again), or its numbers need dtype float32"

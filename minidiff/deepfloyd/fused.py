@@ -113,8 +113,8 @@ if INSTALLED:
 
     @triton.jit
     def load_tile(
-        x, offset, pixels, channels, size, COLUMNS: tl.constexpr, ROWS: tl.constexpr,
-        WITH_OFFSET: tl.constexpr,
+        x, offset, pixels, channels, size: tl.constexpr, COLUMNS: tl.constexpr,
+        ROWS: tl.constexpr, WITH_OFFSET: tl.constexpr,
     ):  # fmt: skip
         """This program's pixels of a group of channels in fp32; their places, and which exist."""
         group, chunk, n = tl.program_id(0), tl.program_id(1), tl.program_id(2)
@@ -129,8 +129,8 @@ if INSTALLED:
 
     @triton.jit
     def moments(
-        x, offset, partial, pixels, channels, size, COLUMNS: tl.constexpr, ROWS: tl.constexpr,
-        WITH_OFFSET: tl.constexpr,
+        x, offset, partial, pixels, channels, size: tl.constexpr,
+        COLUMNS: tl.constexpr, ROWS: tl.constexpr, WITH_OFFSET: tl.constexpr,
     ):  # fmt: skip
         """The mean of each tile, and the sum of squared distances from it."""
         group, chunk, n = tl.program_id(0), tl.program_id(1), tl.program_id(2)
@@ -144,9 +144,10 @@ if INSTALLED:
 
     @triton.jit
     def normalize(
-        x, offset, y, partial, weight, bias, scale, shift, scale_stride, pixels, channels, size,
-        EPS: tl.constexpr, COLUMNS: tl.constexpr, ROWS: tl.constexpr, CHUNKS: tl.constexpr,
-        WITH_OFFSET: tl.constexpr, MODULATED: tl.constexpr, GELU: tl.constexpr,
+        x, offset, y, partial, weight, bias, scale, shift, scale_stride, pixels,
+        channels, size: tl.constexpr, EPS: tl.constexpr, COLUMNS: tl.constexpr,
+        ROWS: tl.constexpr, CHUNKS: tl.constexpr, WITH_OFFSET: tl.constexpr,
+        MODULATED: tl.constexpr, GELU: tl.constexpr,
     ):  # fmt: skip
         """Combine the tiles' moments, then one multiplication and one addition per channel."""
         group, n, chunks = tl.program_id(0), tl.program_id(2), tl.num_programs(1)

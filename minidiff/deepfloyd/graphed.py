@@ -7,8 +7,8 @@ and values, by far the largest, only when they are others than in the call befor
 share one pool of memory for what lies between: they never run at the same time.
 
 Where Triton works (it comes with torch on Linux) the norms run as in fused.py. With `compile`,
-torch.compile fuses them, and what else lies between the convolutions, before the graph is recorded:
-a minute or more per batch size. Both move results in the last digits of the dtype.
+torch.compile fuses what else lies between the convolutions before the graph is recorded: a minute
+or more per batch size. Both move results in the last digits of the dtype.
 """
 
 from collections import Counter
@@ -25,13 +25,13 @@ PLAIN_CALLS = 3  # with one batch size, before it is worth a recording; cuDNN ch
 class GraphedUNet:
     """Called like the UNet it wraps, (x, t, cond) -> (B, 6, H, W). For sampling on CUDA only.
 
-    fuse: whether norms run as in fused.py; default: where they can, unless torch.compile fuses them
+    fuse: whether norms run as in fused.py; default: where they can
     """
 
     def __init__(self, unet: UNet, compile: bool = False, fuse: bool | None = None):
         self.unet = unet
         if fuse is None:
-            fuse = not compile and fused.usable(unet.conv_in.weight.device)
+            fuse = fused.usable(unet.conv_in.weight.device)
         step = fused.fuse(unet) if fuse else unet
         self.step = torch.compile(step, dynamic=False) if compile else step
         self.pool = torch.cuda.graph_pool_handle()
