@@ -141,7 +141,7 @@ DDPM_VERSIONS = [
         new="x = ddpm_step(x, eps, noise.draw(), abars[0], torch.ones_like(abars[0]))",
         caught_by="the last step ends on the clean picture and adds no noise",
         hint="The last step adds noise too; z is 0 there.",
-        picture="A fine grain on black, best seen on the background of a digit.",
+        picture="Hardly to be seen: the noise of the last step is one hundredth.",
     ),
     sampling(
         name="last-step-wraps-around",
