@@ -6,7 +6,8 @@ reads and writes fixed places in memory, so every call copies its inputs there; 
 and values, by far the largest, only when they are others than in the call before. All recordings
 share one pool of memory for what lies between: they never run at the same time.
 
-Where Triton works (it comes with torch on Linux) the norms run as in fused.py. With `compile`,
+Where Triton works (it comes with torch on Linux) the norms run as in fused.py, once the first call
+has shown that they give the same. With `compile`,
 torch.compile fuses what else lies between the convolutions before the graph is recorded: a minute
 or more per batch size. Both move results in the last digits of the dtype.
 """
@@ -29,11 +30,9 @@ class GraphedUNet:
     """
 
     def __init__(self, unet: UNet, compile: bool = False, fuse: bool | None = None):
-        self.unet = unet
-        if fuse is None:
-            fuse = fused.usable(unet.conv_in.weight.device)
-        step = fused.fuse(unet) if fuse else unet
-        self.step = torch.compile(step, dynamic=False) if compile else step
+        self.unet, self.compile = unet, compile
+        self.fuse = fused.usable(unet.conv_in.weight.device) if fuse is None else fuse
+        self.step = None  # what is recorded; chosen in the first call
         self.pool = torch.cuda.graph_pool_handle()
         self.calls: Counter[torch.Size] = Counter()
         self.recordings: dict[torch.Size, Recording] = {}
@@ -46,6 +45,9 @@ class GraphedUNet:
     def __call__(self, x: Tensor, t: int | Tensor, cond: Cond) -> Tensor:
         self.unet.check_input(x, cond)
         t = torch.as_tensor(t, device=x.device).expand(len(x))
+        if self.step is None:
+            step = fused.fuse_checked(self.unet, x, t, cond) if self.fuse else self.unet
+            self.step = torch.compile(step, dynamic=False) if self.compile else step
         self.calls[x.shape] += 1
         if self.calls[x.shape] <= PLAIN_CALLS:
             return self.step(x.contiguous(memory_format=torch.channels_last), t, cond)
