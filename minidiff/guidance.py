@@ -95,6 +95,10 @@ class Anagram(Guidance):
     views: tuple[View, ...]
     scale: float = 7.0
 
+    def __post_init__(self):
+        if len(self.conds) != len(self.views):
+            raise UserError(f"{len(self.views)} views need as many prompts; got {len(self.conds)}")
+
     @property
     def prompts(self):
         return [cond for own in self.conds for cond in (self.uncond, own)]

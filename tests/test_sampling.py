@@ -250,9 +250,11 @@ def test_a_mask_may_be_bool_and_never_in_bytes():
         keep_outside(picture, half * 255, SCHEDULE, SeededNoise([4], SHAPE))
 
 
-def test_a_split_needs_a_prompt_for_each_part():
+def test_each_part_or_view_needs_a_prompt():
     with pytest.raises(UserError, match="2 parts need as many prompts; got 3"):
         Factorized((prompt(0.0),) * 3, prompt(0.0), (lambda x: x,) * 2)
+    with pytest.raises(UserError, match="2 views need as many prompts; got 1"):
+        Anagram((prompt(0.0),), prompt(0.0), (View(), View()))
 
 
 def test_noise_is_one_draw_after_another_from_the_seed():

@@ -5,7 +5,8 @@ import math
 import pytest
 import torch
 
-from minidiff.views import VIEWS, FlipUpDown
+from minidiff.errors import UserError
+from minidiff.views import VIEWS, FlipUpDown, Permute
 
 PAPER = 1.0  # what a turning picture uncovers
 
@@ -113,3 +114,8 @@ def test_a_turning_picture_has_soft_edges(name):
 
 def test_the_circle_is_on_the_device_of_the_picture():
     assert VIEWS["circle"].disc(torch.empty(1, 1, 8, 8, device="meta")).device.type == "meta"
+
+
+def test_pieces_must_fill_the_picture():
+    with pytest.raises(UserError, match="64 x 64 pixels cannot be cut into squares of 24"):
+        Permute(24).view(noise(1, 3, 64, 64))

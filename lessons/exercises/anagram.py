@@ -15,6 +15,7 @@ from torch import Tensor
 
 from minidiff.deepfloyd.unet import Cond
 from minidiff.equations import classifier_free_guidance
+from minidiff.errors import UserError
 from minidiff.grade.stub import YourTurnError
 from minidiff.guidance import Guidance
 from minidiff.views import View
@@ -38,6 +39,10 @@ class Anagram(Guidance):
     uncond: Cond
     views: tuple[View, ...]
     scale: float = 7.0
+
+    def __post_init__(self):
+        if len(self.conds) != len(self.views):
+            raise UserError(f"{len(self.views)} views need as many prompts; got {len(self.conds)}")
 
     @property
     def prompts(self):

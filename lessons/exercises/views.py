@@ -107,6 +107,8 @@ class Permute(View):
         """(B, C, H, W) -> (B, pieces, C, size, size)"""
         b, c, h, w = x.shape
         n = self.size
+        if h % n or w % n:
+            raise UserError(f"{w} x {h} pixels cannot be cut into squares of {n}")
         cells = x.reshape(b, c, h // n, n, w // n, n).permute(0, 2, 4, 1, 3, 5)
         return cells.reshape(b, (h // n) * (w // n), c, n, n)
 

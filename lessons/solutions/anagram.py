@@ -1,4 +1,4 @@
-# Written by `make lessons-sync`, do not edit: sha256 5aee27a28abd652a
+# Written by `make lessons-sync`, do not edit: sha256 67901cb7dede2c72
 """Solution of `anagram`, course 1.8: from minidiff/equations.py, minidiff/guidance.py."""
 
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ from torch import Tensor
 
 from minidiff.deepfloyd.unet import Cond
 from minidiff.equations import classifier_free_guidance
+from minidiff.errors import UserError
 from minidiff.guidance import Guidance
 from minidiff.views import View
 
@@ -29,6 +30,10 @@ class Anagram(Guidance):
     uncond: Cond
     views: tuple[View, ...]
     scale: float = 7.0
+
+    def __post_init__(self):
+        if len(self.conds) != len(self.views):
+            raise UserError(f"{len(self.views)} views need as many prompts; got {len(self.conds)}")
 
     @property
     def prompts(self):

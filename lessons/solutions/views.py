@@ -1,4 +1,4 @@
-# Written by `make lessons-sync`, do not edit: sha256 0c2c471d7234d718
+# Written by `make lessons-sync`, do not edit: sha256 d96c68e38505a45a
 """Solution of `views`, course 1.8: from minidiff/views.py."""
 
 import math
@@ -93,6 +93,8 @@ class Permute(View):
         """(B, C, H, W) -> (B, pieces, C, size, size)"""
         b, c, h, w = x.shape
         n = self.size
+        if h % n or w % n:
+            raise UserError(f"{w} x {h} pixels cannot be cut into squares of {n}")
         cells = x.reshape(b, c, h // n, n, w // n, n).permute(0, 2, 4, 1, 3, 5)
         return cells.reshape(b, (h // n) * (w // n), c, n, n)
 
