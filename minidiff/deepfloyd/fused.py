@@ -41,13 +41,17 @@ def usable(device: torch.device) -> bool:
         norm = nn.GroupNorm(1, 8, device=device).requires_grad_(False)
         fused_norm_gelu(norm, torch.zeros(1, 8, 1, 1, device=device))
     except Exception as error:  # a missing compiler, an old GPU, ...: each has a type of its own
-        warnings.warn(f"group norms run unfused, which is slower: {first_line(error)}", stacklevel=2)
+        warn(first_line(error))
         return False
     return True
 
 
 def first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0][:120]
+
+
+def warn(reason: str) -> None:
+    warnings.warn(f"group norms run unfused, which is slower: {reason}", stacklevel=3)
 
 
 def fuse(unet: UNet) -> UNet:
@@ -75,11 +79,7 @@ def fuse_checked(unet: UNet, x: Tensor, t: int | Tensor, cond: Cond) -> UNet:
         reason = "they do not give what unet.py gives"
     except Exception as error:  # such as a norm of another kind
         reason = first_line(error)
-    warnings.warn(
-        f"group norms run unfused, which is slower: {reason}. If you changed ResBlock, Attention or"
-        " norm_gelu, that is to be expected",
-        stacklevel=2,
-    )
+    warn(f"{reason}; if you changed ResBlock, Attention or norm_gelu, that is to be expected")
     return unet
 
 
