@@ -51,10 +51,14 @@ VERBS = {
                 type=float,
                 nargs="+",
                 metavar="S",
-                help="0..1; default: 0.7",
+                help="the share of the walk that is redone, above 0 and up to 1; default: 0.7",
             ),
             option(
-                "--i-start", type=int, nargs="+", metavar="I", help="the course's way to say it"
+                "--i-start",
+                type=int,
+                nargs="+",
+                metavar="I",
+                help="or, as in the course, the place in the list of timesteps where it begins",
             ),
             *DRAWING,
         ],
@@ -78,10 +82,15 @@ VERBS = {
         [
             option("prompt", help="as it hangs"),
             option("turned", metavar="prompt2", help="as turned"),
-            option("--view", default="flip", help="default: flip; rotate180, negate, circle, ..."),
+            option(
+                "--view",
+                default="flip",
+                help="default: flip; or rotate90, rotate180, rotate270, negate, circle, skew,"
+                " permute16, permute1",
+            ),
             *DRAWING,
         ],
-        'anagram "an old man" "people around a campfire" --gif',
+        'anagram "running shoe" bacon --seeds 0 --steps course --gif',
     ),
     "hybrid": Verb(
         "one picture, two readings: from afar, and close up",
@@ -91,7 +100,7 @@ VERBS = {
             option("near", help="the prompt for the fine lines"),
             *DRAWING,
         ],
-        'hybrid "a skull" "a waterfall"',
+        'hybrid snowflake "page facing up" --seeds 2 --steps course',
     ),
     "encode": Verb(
         "write the text states of prompts to a file, for --embeddings",
@@ -101,7 +110,12 @@ VERBS = {
             CHECKPOINT,
             DEVICE,
             DTYPE,
-            option("--out", default="embeddings.safetensors", metavar="FILE", help="where to"),
+            option(
+                "--out",
+                default="embeddings.safetensors",
+                metavar="FILE",
+                help="default: embeddings.safetensors",
+            ),
         ],
         'encode "a photo of a dog" "a rocket ship" --out mine.safetensors',
     ),

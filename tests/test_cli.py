@@ -1,5 +1,6 @@
 """The command line: files that are right, help that is quick, one sentence for bad input."""
 
+import re
 import subprocess
 import sys
 from importlib import import_module
@@ -16,6 +17,7 @@ from minidiff.figures.grids import read_png_text
 from minidiff.options import seeds
 from minidiff.paths import ROOT
 from minidiff.verbs import VERBS
+from minidiff.views import VIEWS
 
 
 @pytest.fixture(scope="module")
@@ -270,6 +272,12 @@ def test_every_verb_has_help_and_a_function():
         with pytest.raises(SystemExit) as caught:
             main([*name.split(), "--help"])
         assert caught.value.code == 0
+
+
+def test_help_knows_all_views():
+    view = next(kw for names, kw in VERBS["anagram"].options if names[0] == "--view")
+    listed = re.findall(r"[a-z]+\d*", view["help"].removeprefix("default: ").replace("; or", ""))
+    assert {*listed, "identity"} == set(VIEWS)
 
 
 def test_the_package_imports_no_reference_library():
