@@ -90,7 +90,7 @@ VERBS = {
             ),
             *DRAWING,
         ],
-        'anagram "running shoe" bacon --seeds 0 --steps course --gif',
+        'anagram "running shoe" bacon --seeds 0 --steps course --guidance 4 --gif',
     ),
     "hybrid": Verb(
         "one picture, two readings: from afar, and close up",

@@ -42,6 +42,7 @@ DEMO_PROMPTS = Prompts(
         ("watermelon", "croissant", 9),
         ("bell", "fire", 0),
     ),
+    anagram_guidance=4.0,  # at 7 two readings leave grain on the white
     hybrids=(
         ("rosette", "smiling face with smiling eyes", 3),
         ("snowflake", "page facing up", 2),
@@ -295,7 +296,8 @@ def anagrams(studio: Studio) -> list[Figure]:
     upright, upturned, seeds = map(list, zip(*studio.prompts.anagrams))
     flip, noise = FlipUpDown(), studio.seeded(seeds)
     conds = studio.cond(upright), studio.cond(upturned)
-    guidance = Anagram(conds, studio.cond([""] * len(seeds)), (View(), flip), SCALE)
+    scale = studio.prompts.anagram_guidance
+    guidance = Anagram(conds, studio.cond([""] * len(seeds)), (View(), flip), scale)
     steps = studio.walk("1.8", noise.draw(), guidance, noise)
     x = steps[-1].x
     rows = [[picture(p) for p in x], [picture(p) for p in flip.view(x)]]
@@ -305,7 +307,7 @@ def anagrams(studio: Studio) -> list[Figure]:
     frames = [*turning, *reversed(turning)]
     return [
         studio.save(
-            "1.8-anagrams.png", sheet, "Three pictures, each with two readings.",
+            "1.8-anagrams.png", sheet, f"Three pictures, two readings each, guidance {scale:g}.",
             "Three pictures upright and flipped upside down.", seed=seeds,
             prompts=studio.prompts.anagrams,
         ),

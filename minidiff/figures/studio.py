@@ -32,6 +32,7 @@ class Prompts:
     edits: tuple[tuple[str, str], ...]  # (picture, prompt)
     anagrams: tuple[tuple[str, str, int], ...]  # (upright, upside down, seed)
     hybrids: tuple[tuple[str, str, int], ...]  # (from afar, close up, seed)
+    anagram_guidance: float = SCALE
 
 
 class Studio:
