@@ -21,13 +21,16 @@ def close(actual: object, expected: Tensor | float, what: str, tolerance: float 
         shape = actual.shape if isinstance(actual, Tensor) else ()
         expected = torch.full(shape, float(expected), dtype=torch.float64)
     same_kind(actual, expected, what)
+    half = actual.dtype in (torch.float16, torch.bfloat16)
+    rounded = f" (it is {name(actual.dtype)}, which rounds)" if half else ""
     actual, expected = actual.detach().double().cpu(), expected.detach().double()
     error = (actual - expected).abs()
     scale = max(1.0, float(expected.abs().max())) if expected.numel() else 1.0
     if error.numel() and float(error.max()) > tolerance * scale:
         worst = int(error.argmax())
         got, due = float(actual.flatten()[worst]), float(expected.flatten()[worst])
-        raise Wrong(f"{what} is {number(got)}{place(actual, worst)}; it should be {number(due)}")
+        where = f"{place(actual, worst)}{rounded}"
+        raise Wrong(f"{what} is {number(got)}{where}; it should be {number(due)}")
 
 
 def same_kind(actual: object, expected: Tensor, what: str) -> None:

@@ -285,6 +285,8 @@ def test_grading_the_package_leaves_this_process_alone():
 def test_sentences_have_the_numbers():
     with pytest.raises(Wrong, match=r"y is 3 at \[1\]; it should be 2"):
         close(torch.tensor([2.0, 3.0]), 2.0, "y")
+    with pytest.raises(Wrong, match=r"y is 0.3000\d+ \(it is float16, which rounds\); it should"):
+        close(torch.tensor([0.3]).half(), torch.tensor([0.3]), "y")
     with pytest.raises(Wrong, match="y is a float; it should be a tensor"):
         close(1.0, torch.ones(2), "y")
     with pytest.raises(Wrong, match="y is float64; it should stay float32"):
