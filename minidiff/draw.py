@@ -106,10 +106,9 @@ def inpaint(image: str, mask: str, prompt: str, invert: bool, **options) -> list
     size = studio.model.sample_size
     original, hole = read_picture(image, size), read_mask(mask, size, picture=image, invert=invert)
     studio.encode([prompt])
-    shots = [
-        studio.shot(f"inpaint-{slug(Path(image).stem)}", prompt, seed, image=image, mask=mask)
-        for seed in studio.settings.seeds
-    ]
+    kind = f"inpaint-{slug(Path(image).stem)}" + "-inverted" * invert
+    tells = {"image": image, "mask": mask} | ({"invert": "yes"} if invert else {})
+    shots = [studio.shot(kind, prompt, seed, **tells) for seed in studio.settings.seeds]
     return studio.draw(shots, studio.guided([prompt] * len(shots)), original, hole)
 
 

@@ -49,15 +49,20 @@ def dtype(text: str):
 DEVICE = option("--device", help="cuda, mps or cpu; default: the first of these that is there")
 MNIST_DEVICE = option("--device", help="cuda, mps or cpu; default: cuda where it is, else cpu")
 DATA_SETS = "mnist, fashion or emoji; default: mnist"
-CHECKPOINT = option("--weights", metavar="DIR", help="default: MINIDIFF_WEIGHTS, or the demo")
+CHECKPOINT = option("--weights", metavar="DIR", help="default: $MINIDIFF_WEIGHTS, else the demo")
 EMBEDDINGS = option("--embeddings", metavar="FILE", help="text states in place of a text encoder")
 NUMBERS = option("numbers", nargs="*", help="of chapters, such as 05; default: all")
 TRAINED = option("--weights", metavar="DIR", help="trained models; default: weights/mnist")
 DTYPE = option("--dtype", type=dtype, help="fp32, fp16 or bf16; default: fp32, on cuda as stored")
 DRAWING = [
     option("--seeds", "--seed", type=seeds, default="180", help="default: 180; or 0-7, 1,5,9-12"),
-    option("--steps", default="50", help="default: 50; or a list (fast27), or course (990..0)"),
-    option("--guidance", type=float, default=7.0, metavar="W", help="default: 7; 1 is none"),
+    option(
+        "--steps",
+        default="50",
+        help="default: 50; or course (990..0); or a list: fast27, smart27, smart50, smart100,"
+        " smart185, super27, super40, super100",
+    ),
+    option("--guidance", type=float, default=7.0, metavar="SCALE", help="default: 7; 1 is none"),
     option("--negative", default="", metavar="PROMPT", help="what to steer away from"),
     CHECKPOINT,
     DEVICE,

@@ -85,8 +85,8 @@ VERBS = {
             option(
                 "--view",
                 default="flip",
-                help="default: flip; or rotate90, rotate180, rotate270, negate, circle, skew,"
-                " permute16, permute1",
+                help="default: flip (top to bottom); or rotate90, rotate180, rotate270, negate,"
+                " circle, skew, permute16, permute1",
             ),
             *DRAWING,
         ],
@@ -229,7 +229,7 @@ VERBS = {
         "data mnist emoji --yes",
     ),
     "lessons": Verb(
-        "run the lessons' code, check their text and pictures",
+        "run the lessons' code, redraw lessons/figures, check text and pictures",
         "minidiff.lessons.run:main",
         [
             NUMBERS,

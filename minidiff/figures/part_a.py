@@ -40,7 +40,7 @@ DEMO_PROMPTS = Prompts(
     anagrams=(
         ("running shoe", "bacon", 0),
         ("watermelon", "croissant", 9),
-        ("bell", "fire", 0),
+        ("lipstick", "pizza", 1),
     ),
     anagram_guidance=4.0,  # at 7 two readings leave grain on the white
     hybrids=(
@@ -389,6 +389,7 @@ def topics(studio: Studio) -> list[Topic]:
     ]  # fmt: skip
 
 
+WHERE = "What the course's own page shows, and what stands here in its place."
 # Item of the report that this page stands in for -> (section, what is shown instead).
 MAPPING = (
     ("Part 0, 10 and 80 steps, seed 180", "0", "the same"),
@@ -470,7 +471,9 @@ def main(
         chosen,
         stamp=fingerprint(files, str(device)),
         only=only,
-        tables=[Section("Where each item of the report is", "", tables=[mapping])],
+        tables=[]
+        if only
+        else [Section("Where each item of the report is", WHERE, tables=[mapping])],
     )
 
 

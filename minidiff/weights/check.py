@@ -205,4 +205,4 @@ def print_next(folder: Path, parts: dict[str, Part]) -> None:
             " precomputed embeddings"
         )
     print(f"next: make part-a WEIGHTS={folder}")
-    print(f'      python -m minidiff sample "a photo of a dog" --weights {folder}')
+    print(f'      python -m minidiff sample "a dog" --weights {folder}')
