@@ -58,6 +58,13 @@ EQUATIONS = [
         picture="Too little noise at small t: the picture at t = 250 looks nearly clean.",
     ),
     forward(
+        name="forward-no-roots",
+        new="return abar * x0 + (1 - abar) * eps",
+        caught_by=PICTURE,
+        hint="Both weights are variances: their roots are missing.",
+        picture="Too little noise at small t, too little picture at large t.",
+    ),
+    forward(
         name="forward-swapped",
         new="return (1 - abar) ** 0.5 * x0 + abar**0.5 * eps",
         caught_by=PICTURE,
@@ -134,6 +141,23 @@ EQUATIONS = [
         caught_by="coefficient of x0",
         hint="A square root is missing in the weight of x0.",
         picture="Darker and greyer shapes: early steps lose most of x0.",
+    ),
+    mean(
+        name="mean-no-roots",
+        old=f"{FROM_X0}\n    {FROM_X_T}",
+        new="from_x0 = abar_prev * beta / (1 - abar)\n"
+        "    from_x_t = alpha * (1 - abar_prev) / (1 - abar)",
+        caught_by="coefficient of x0",
+        hint="Both weights lack a square root.",
+        picture="Nearly right, under a fine grain: the two mistakes partly make up for each other.",
+    ),
+    mean(
+        name="mean-alpha-upside-down",
+        old="alpha = abar / abar_prev",
+        new="alpha = abar_prev / abar",
+        caught_by="coefficient of x0",
+        hint="alpha is upside down: it is above 1, and so beta is negative.",
+        picture="A grey fog with faint coloured swirls: x0 is subtracted.",
     ),
     mean(
         name="mean-x_t-no-root",
