@@ -3,7 +3,8 @@
 inpaint_blend keeps x_t where mask is 1 and the noised original where it is 0: equation A.5.
 keep_outside returns the function after_step(x, t_prev, rows) that the loop calls after every step:
 it noises original[rows] to the level just reached, t_prev, with noise.draw(rows) and
-schedule.abar(t_prev, like=x), and blends. original is (B, 3, H, W), mask (B or 1, 1, H, W).
+schedule.abar(t_prev, like=x), and blends. original is (B, 3, H, W), mask (B or 1, 1, H, W);
+one_mask_each(mask, original) makes it one per picture, to be taken by rows as well.
 
 Check it:       make grade EX=inpaint
 Begin it anew:  delete this file, then `make lessons-sync`

@@ -5,7 +5,7 @@ import math
 import torch
 
 from minidiff.grade.exercises import Exercise, Part
-from minidiff.grade.expect import close, equal, true
+from minidiff.grade.expect import close, equal, same_kind, true
 from minidiff.grade.inputs import ClosedFormSchedule, RuledNoise, cosine_abar, normal, values
 
 EQUATIONS, GUIDANCE = "minidiff/equations.py", "minidiff/guidance.py"
@@ -227,7 +227,8 @@ inpaint = Exercise(
     "inpaint_blend keeps x_t where mask is 1 and the noised original where it is 0: equation A.5. "
     "keep_outside returns the function after_step(x, t_prev, rows) that the loop calls after every "
     "step: it noises original[rows] to the level just reached, t_prev, with noise.draw(rows) and "
-    "schedule.abar(t_prev, like=x), and blends. original is (B, 3, H, W), mask (B or 1, 1, H, W).",
+    "schedule.abar(t_prev, like=x), and blends. original is (B, 3, H, W), mask (B or 1, 1, H, W); "
+    "one_mask_each(mask, original) makes it one per picture, to be taken by rows as well.",
     [Part(EQUATIONS, "inpaint_blend"), Part(SAMPLING, "keep_outside")],
 )
 
@@ -251,10 +252,14 @@ def inpaint_sides(code):
 def inpaint_level(code):
     x, original, noise = values("x", *SHAPE), values("original", *SHAPE), RuledNoise(2, SHAPE[1:])
     after_step = code.keep_outside(original, half_mask(), ClosedFormSchedule(), noise)
+    true(
+        callable(after_step), "keep_outside should return a function: is there `return after_step`?"
+    )
     for draw, t_prev in enumerate((660, 300, 0)):
         abar, eps = cosine_abar(t_prev), values(f"noise {draw}", *SHAPE)
         due = math.sqrt(abar) * original + math.sqrt(1 - abar) * eps
         got = after_step(x, t_prev, [0, 1])
+        same_kind(got, due, f"what after_step gives at t_prev = {t_prev}")
         close(got[..., 4:], due[..., 4:], f"outside the mask at t_prev = {t_prev}, the picture")
         close(got[..., :4], x[..., :4], f"inside the mask at t_prev = {t_prev}, the picture")
 
