@@ -2,11 +2,15 @@
 
 import pytest
 import torch
+from by_rule import fill, unet_inputs
+from configs import UNETS
 from tiny_checkpoint import write_tiny_checkpoint
 
 import minidiff
 from minidiff.deepfloyd import fused
 from minidiff.deepfloyd.graphed import PLAIN_CALLS, GraphedUNet
+from minidiff.deepfloyd.unet import UNet
+from minidiff.deepfloyd.unet_config import UNetConfig
 from minidiff.errors import UserError
 from minidiff.guidance import CFG
 from minidiff.sampling import SeededNoise, denoise, last
@@ -70,5 +74,9 @@ def test_pictures_are_the_same_whoever_calls(model, cond, ways):
 
 def test_where_triton_does_not_work_norms_stay_plain_and_a_note_says_so():
     pytest.importorskip("triton")
+    config = UNETS["one level"]
+    unet = fill(UNet(UNetConfig.from_dict(config)))
+    x, t, text = unet_inputs(config).values()
+    cond = unet.prepare(text)
     with pytest.warns(UserWarning, match="group norms run unfused"):
-        assert not fused.usable(torch.device("cpu"))
+        assert fused.fuse_checked(unet, x, t, cond) is unet

@@ -14,7 +14,6 @@ changes that file meets `fuse_checked`, which compares the two and says so.
 import copy
 import importlib.util
 import warnings
-from functools import cache
 
 import torch
 from torch import Tensor, nn
@@ -26,32 +25,6 @@ if INSTALLED := importlib.util.find_spec("triton") is not None:
     import triton.language as tl
 
 TILE = 4096  # numbers that a program holds at a time
-
-
-@cache
-def usable(device: torch.device) -> bool:
-    """Whether the kernels run on this device; warns if Triton is here and they do not.
-
-    Triton comes with torch on Linux. It builds kernels when they are first called, and needs a C
-    compiler for that.
-    """
-    if not INSTALLED:
-        return False
-    try:
-        norm = nn.GroupNorm(1, 8, device=device).requires_grad_(False)
-        fused_norm_gelu(norm, torch.zeros(1, 8, 1, 1, device=device))
-    except Exception as error:  # a missing compiler, an old GPU, ...: each has a type of its own
-        warn(first_line(error))
-        return False
-    return True
-
-
-def first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:120]
-
-
-def warn(reason: str) -> None:
-    warnings.warn(f"group norms run unfused, which is slower: {reason}", stacklevel=3)
 
 
 def fuse(unet: UNet) -> UNet:
@@ -69,17 +42,23 @@ def fuse(unet: UNet) -> UNet:
 
 @torch.no_grad()
 def fuse_checked(unet: UNet, x: Tensor, t: int | Tensor, cond: Cond) -> UNet:
-    """fuse(unet), if it answers this call as unet does; else a warning, and unet itself."""
+    """fuse(unet), if it answers this call as unet does; else a warning, and unet itself.
+
+    Triton comes with torch on Linux; without it there is nothing to try. It builds kernels when
+    they are first called, and needs a C compiler for that.
+    """
+    if not INSTALLED:
+        return unet
     plain = unet(x, t, cond).float()
     rounding = max(0.01, 20 * torch.finfo(unet.dtype).eps)  # fp16 differs by 0.0015
     try:
         twin = fuse(unet)
         if (twin(x, t, cond).float() - plain).norm() <= rounding * plain.norm():
             return twin
-        reason = "they do not give what unet.py gives"
-    except Exception as error:  # such as a norm of another kind
-        reason = first_line(error)
-    warn(f"{reason}; if you changed ResBlock, Attention or norm_gelu, that is to be expected")
+        reason = "unet.py gives something else; was ResBlock, Attention or norm_gelu changed?"
+    except Exception as error:  # a missing compiler, an old GPU, ...: each has a type of its own
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
+    warnings.warn(f"group norms run unfused, which is slower: {reason}", stacklevel=2)
     return unet
 
 

@@ -26,12 +26,11 @@ PLAIN_CALLS = 3  # with one batch size, before it is worth a recording; cuDNN ch
 class GraphedUNet:
     """Called like the UNet it wraps, (x, t, cond) -> (B, 6, H, W). For sampling on CUDA only.
 
-    fuse: whether norms run as in fused.py; default: where they can
+    fuse: whether norms may run as in fused.py
     """
 
-    def __init__(self, unet: UNet, compile: bool = False, fuse: bool | None = None):
-        self.unet, self.compile = unet, compile
-        self.fuse = fused.usable(unet.conv_in.weight.device) if fuse is None else fuse
+    def __init__(self, unet: UNet, compile: bool = False, fuse: bool = True):
+        self.unet, self.compile, self.fuse = unet, compile, fuse
         self.step = None  # what is recorded; chosen in the first call
         self.pool = torch.cuda.graph_pool_handle()
         self.calls: Counter[torch.Size] = Counter()
