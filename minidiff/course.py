@@ -16,7 +16,8 @@ from minidiff.deepfloyd.unet import Cond
 from minidiff.equations import add_noise, forward_process, learned_range_log_variance
 from minidiff.errors import UserError
 from minidiff.guidance import CFG, Anagram, Guidance, Hybrid, Plain
-from minidiff.sampling import SeededNoise, denoise, keep_outside, last
+from minidiff.noise import SeededNoise
+from minidiff.sampling import denoise, keep_outside, last
 from minidiff.schedule import course_pairs, strided_timesteps
 from minidiff.views import FlipUpDown, View
 

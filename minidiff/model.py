@@ -1,6 +1,5 @@
 """Opening a checkpoint: the folder becomes one object with the UNet, the schedule and the text."""
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -17,14 +16,15 @@ from minidiff.deepfloyd.checkpoint import (
     stored_dtype,
 )
 from minidiff.deepfloyd.embeddings import PrecomputedText, read_embeddings
-from minidiff.deepfloyd.graphed import GraphedUNet
 from minidiff.deepfloyd.scheduler import SchedulerConfig
-from minidiff.deepfloyd.split import SplitUNet
 from minidiff.deepfloyd.text import TextEncoder
 from minidiff.deepfloyd.unet import UNet
 from minidiff.deepfloyd.unet_config import UNetConfig
 from minidiff.errors import UserError
-from minidiff.paths import embeddings_file, weights_folder
+from minidiff.fast.graphed import GraphedUNet
+from minidiff.fast.split import SplitUNet
+from minidiff.io.devices import pick_device
+from minidiff.io.paths import embeddings_file, weights_folder
 from minidiff.schedule import Schedule, cosine_schedule
 from minidiff.weights.manifest import differences, read_manifest
 
@@ -122,40 +122,6 @@ def open_text(folder, device, dtype, embeddings) -> TextEncoder | PrecomputedTex
     if path is None:
         return TextEncoder(folder, device, dtype)
     return PrecomputedText(path, read_embeddings(path), device, dtype)
-
-
-def place_in_team() -> tuple[int, int]:
-    """(rank, world size) as torchrun tells them; (0, 1) for a process that is alone."""
-    rank, world = number_of("RANK", 0), number_of("WORLD_SIZE", 1)
-    if not 0 <= rank < world:
-        raise UserError(f"RANK={rank} with WORLD_SIZE={world}: torchrun sets both, or unset them")
-    return rank, world
-
-
-def number_of(variable: str, default: int) -> int:
-    text = os.environ.get(variable, str(default))
-    if not text.isdecimal():
-        raise UserError(f"the variable {variable} must be a whole number, not {text!r}")
-    return int(text)
-
-
-def pick_device(name: str | torch.device | None = None) -> torch.device:
-    """The device asked for, else the best there is. UserError for one that is not there."""
-    if name is None:
-        if torch.cuda.is_available():
-            if "LOCAL_RANK" in os.environ:  # torchrun: a device for each process
-                torch.cuda.set_device(number_of("LOCAL_RANK", 0))
-            return torch.device("cuda", torch.cuda.current_device())
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0][:120]
-        raise UserError(f"device {str(name)!r} cannot be used ({reason}); try cpu") from error
-    if device.type not in ("cuda", "mps", "cpu"):
-        raise UserError(f"device {str(name)!r} is not cuda, mps or cpu")
-    return device
 
 
 def check_folder(folder: Path) -> None:

@@ -2,16 +2,16 @@
 
 from dataclasses import replace
 
+from minidiff.digits.trainer import Trainer
 from minidiff.mnist.checkpoint import RECIPES, Recipe
 from minidiff.mnist.data import shipped_digits
-from minidiff.mnist.trainer import Trainer
 
 # What a child process runs: `python -c CHILD run-folder`.
 CHILD = """
 import sys
 from pathlib import Path
 import torch
-from minidiff.mnist import samples, train
+from minidiff.digits import samples, train
 from mnist_tiny import tiny_trainer
 torch.set_num_threads(1)
 samples.SAMPLE_EPOCHS["class"] = ()

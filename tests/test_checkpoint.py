@@ -13,7 +13,7 @@ from minidiff.deepfloyd.streaming import StreamedT5
 from minidiff.deepfloyd.t5 import T5Encoder
 from minidiff.deepfloyd.text import TextEncoder
 from minidiff.errors import UserError
-from minidiff.paths import DEMO, weights_folder
+from minidiff.io.paths import DEMO, weights_folder
 
 UNET_FILE = "unet/diffusion_pytorch_model.fp16.safetensors"
 T5_FILE = "text_encoder/model.fp16.safetensors"

@@ -12,11 +12,11 @@ from PIL import Image, ImageDraw
 from tiny_checkpoint import write_tiny_checkpoint
 
 from minidiff.cli import main
+from minidiff.cli.options import seeds
+from minidiff.cli.verbs import VERBS
 from minidiff.errors import UserError
 from minidiff.figures.grids import read_png_text
-from minidiff.options import seeds
-from minidiff.paths import ROOT
-from minidiff.verbs import VERBS
+from minidiff.io.paths import ROOT
 from minidiff.views import VIEWS
 
 
@@ -219,7 +219,7 @@ def test_full_disks_and_full_memory_are_one_sentence(run, monkeypatch):
         (MemoryError(), "not enough memory"),
         (KeyboardInterrupt(), "interrupted"),
     ]:
-        monkeypatch.setattr("minidiff.draw.sample", lambda error=error, **_: throw(error))
+        monkeypatch.setattr("minidiff.cli.draw.sample", lambda error=error, **_: throw(error))
         status, _, err = run("sample", "a cat")
         assert status == (130 if isinstance(error, KeyboardInterrupt) else 2)
         assert says in err
@@ -231,12 +231,12 @@ def throw(error):
 
 def test_a_message_stays_on_its_line(run, monkeypatch):
     error = UserError("a\nb\x1b[2Jc\ud800")
-    monkeypatch.setattr("minidiff.draw.sample", lambda **_: throw(error))
+    monkeypatch.setattr("minidiff.cli.draw.sample", lambda **_: throw(error))
     assert run("sample", "a cat")[2] == "minidiff: a b [2Jc \n"
 
 
 def test_our_own_errors_keep_their_traceback(run, monkeypatch):
-    monkeypatch.setattr("minidiff.draw.sample", lambda **_: throw(RuntimeError("a bug")))
+    monkeypatch.setattr("minidiff.cli.draw.sample", lambda **_: throw(RuntimeError("a bug")))
     with pytest.raises(RuntimeError, match="a bug"):
         run("sample", "a cat")
 

@@ -10,8 +10,9 @@ from reference_files import demo_weights, read_reference
 from minidiff import load
 from minidiff.equations import dynamic_threshold
 from minidiff.guidance import CFG
-from minidiff.paths import DEMO
-from minidiff.sampling import SeededNoise, denoise, last
+from minidiff.io.paths import DEMO
+from minidiff.noise import SeededNoise
+from minidiff.sampling import denoise, last
 from minidiff.schedule import leading_timesteps, pipeline_pairs
 
 REFERENCE, TOLD = read_reference("demo")

@@ -14,10 +14,10 @@ import sentencepiece
 import torch
 from PIL import Image
 
-from minidiff import fetch
 from minidiff.deepfloyd.captions import clean_caption
 from minidiff.emoji import captions, data, names, prompts, tokenizer_train
 from minidiff.errors import UserError
+from minidiff.io import fetch
 
 
 def make_record(**changes) -> data.Record:

@@ -10,7 +10,7 @@ from minidiff.errors import UserError
 from minidiff.figures import grids
 from minidiff.figures.grids import draw_grid, enlarge, picture, read_png_text, save_gif, save_png
 from minidiff.figures.page import Figure, Section, Table, maths, write_page
-from minidiff.files import save_atomically
+from minidiff.io.files import save_atomically
 
 
 def test_picture_maps_its_range_to_black_and_white():

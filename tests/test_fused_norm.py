@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from minidiff.paths import ROOT
+from minidiff.io.paths import ROOT
 
 CASES = [(64, 32, 4), (88, 4, 9), (96, 32, 8), (33, 3, 40), (64, 8, 64)]  # channels, groups, side
 
@@ -44,8 +44,8 @@ def compare(part: str) -> int:
 
 
 def norm_cases():
-    from minidiff.deepfloyd.fused import FusedGroupNorm, fused_norm_gelu
     from minidiff.deepfloyd.unet import norm_gelu
+    from minidiff.fast.fused import FusedGroupNorm, fused_norm_gelu
 
     generator = torch.Generator().manual_seed(0)
 
@@ -78,9 +78,9 @@ def norm_cases():
 
 @torch.no_grad()
 def unet_case():
-    from minidiff.deepfloyd.fused import FusedGroupNorm, fuse, fused_norm_gelu
     from minidiff.deepfloyd.unet import UNet
     from minidiff.deepfloyd.unet_config import UNetConfig
+    from minidiff.fast.fused import FusedGroupNorm, fuse, fused_norm_gelu
     from tests.by_rule import fill, unet_inputs
     from tests.configs import UNETS
 
@@ -100,7 +100,7 @@ def unet_case():
 def edited_unet_is_noticed():
     """An edit between conv1 and norm2, such as a student makes: the moved bias is then wrong."""
     from minidiff.deepfloyd import unet as source
-    from minidiff.deepfloyd.fused import fuse_checked
+    from minidiff.fast.fused import fuse_checked
     from tests.by_rule import fill, unet_inputs
     from tests.configs import UNETS
 

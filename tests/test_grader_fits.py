@@ -6,14 +6,21 @@ equation or a network learns at once what to carry over.
 
 import pytest
 
-from minidiff.grade.catalogue import CATALOGUE
-from minidiff.grade.solutions import sync
-from minidiff.paths import ROOT
+from minidiff.grade.exercises import all_exercises
+from minidiff.grade.mistakes.catalogue import CATALOGUE
+from minidiff.grade.solutions import EXERCISES_FOLDER, files_to_ship
+from minidiff.io.paths import ROOT
+from minidiff.io.shipped import differing
 
 
-def test_solutions_are_what_the_package_says():
-    """If not: `make lessons-sync`; delete the stubs that should be new as well."""
-    assert sync(check=True) == []
+def test_the_packed_package_is_the_package():
+    """If not: `python -m minidiff lessons-sync --ship`; delete the stubs that should be new."""
+    assert differing(files_to_ship()) == []
+
+
+def test_every_exercise_has_a_stub():
+    missing = [n for n in all_exercises() if not (EXERCISES_FOLDER / f"{n}.py").is_file()]
+    assert missing == []
 
 
 @pytest.mark.parametrize("name", CATALOGUE)

@@ -7,13 +7,14 @@ from configs import UNETS
 from tiny_checkpoint import write_tiny_checkpoint
 
 import minidiff
-from minidiff.deepfloyd import fused
-from minidiff.deepfloyd.graphed import PLAIN_CALLS, GraphedUNet
 from minidiff.deepfloyd.unet import UNet
 from minidiff.deepfloyd.unet_config import UNetConfig
 from minidiff.errors import UserError
+from minidiff.fast import fused
+from minidiff.fast.graphed import PLAIN_CALLS, GraphedUNet
 from minidiff.guidance import CFG
-from minidiff.sampling import SeededNoise, denoise, last
+from minidiff.noise import SeededNoise
+from minidiff.sampling import denoise, last
 from minidiff.schedule import course_pairs, strided_timesteps
 
 PROMPTS = ["a cat", "a dog", "a bell"]

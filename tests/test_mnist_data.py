@@ -7,8 +7,8 @@ import struct
 import pytest
 import torch
 
-from minidiff import fetch
 from minidiff.errors import UserError
+from minidiff.io import fetch
 from minidiff.mnist import data
 
 NAMES = list(data.SHA256["mnist"])

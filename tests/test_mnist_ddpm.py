@@ -8,7 +8,7 @@ from minidiff.equations import add_sigma_noise, forward_process
 from minidiff.errors import UserError
 from minidiff.mnist import ddpm
 from minidiff.mnist.ddpm import ddpm_schedule
-from minidiff.sampling import SeededNoise
+from minidiff.noise import SeededNoise
 
 
 def test_schedule_values():

@@ -8,13 +8,13 @@ import torch
 from mnist_tiny import tiny_recipe
 from PIL import Image
 
+from minidiff.digits.samples import save_sheet
+from minidiff.digits.trainer import fresh_model
 from minidiff.errors import UserError
 from minidiff.figures import part_b
 from minidiff.figures.grids import read_png_text
 from minidiff.mnist.checkpoint import RECIPES, save_model
 from minidiff.mnist.ddpm import ddpm_schedule
-from minidiff.mnist.samples import save_sheet
-from minidiff.mnist.trainer import fresh_model
 
 PICTURES = {
     "1.2-noise-levels.png",

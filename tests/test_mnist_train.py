@@ -12,11 +12,11 @@ import pytest
 import torch
 from mnist_tiny import CHILD, tiny_recipe, tiny_trainer
 
+from minidiff.digits import samples, train
+from minidiff.digits.trainer import Trainer
 from minidiff.errors import UserError
-from minidiff.mnist import samples, train
 from minidiff.mnist.checkpoint import RECIPES, load_model
 from minidiff.mnist.data import shipped_digits
-from minidiff.mnist.trainer import Trainer
 
 ROOT = Path(__file__).resolve().parents[1]
 

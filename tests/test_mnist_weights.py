@@ -5,13 +5,13 @@ import json
 import pytest
 import torch
 
+from minidiff.digits import evaluate
+from minidiff.digits.classifier import accuracy, load_classifier
+from minidiff.digits.samples import as_sheet, denoiser_sheet, load_sheet, save_sheet
 from minidiff.errors import UserError
-from minidiff.mnist import evaluate
 from minidiff.mnist.checkpoint import RECIPES, load_model
-from minidiff.mnist.classifier import accuracy, load_classifier
 from minidiff.mnist.data import WEIGHTS, shipped_digits
 from minidiff.mnist.ddpm import class_walk, ddpm_schedule, last
-from minidiff.mnist.samples import as_sheet, denoiser_sheet, load_sheet, save_sheet
 
 
 @pytest.fixture(scope="module")

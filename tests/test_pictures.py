@@ -9,7 +9,7 @@ from PIL import Image
 from torch import Tensor
 
 from minidiff.errors import UserError
-from minidiff.pictures import read_mask, read_picture
+from minidiff.io.pictures import read_mask, read_picture
 
 
 @pytest.fixture

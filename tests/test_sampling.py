@@ -10,7 +10,8 @@ from minidiff.deepfloyd.unet import Cond
 from minidiff.equations import dynamic_threshold, forward_process
 from minidiff.errors import UserError
 from minidiff.guidance import CFG, Anagram, Factorized, Guidance, Hybrid, Plain, course_low_pass
-from minidiff.sampling import SeededNoise, denoise, keep_outside, last, noised_start
+from minidiff.noise import SeededNoise
+from minidiff.sampling import denoise, keep_outside, last, noised_start
 from minidiff.schedule import (
     cosine_schedule,
     course_pairs,

@@ -12,7 +12,7 @@ from tiny_checkpoint import write_tiny_checkpoint
 from minidiff.deepfloyd.text import TextEncoder
 from minidiff.deepfloyd.tokenizer import Tokenizer, clusters
 from minidiff.errors import UserError
-from minidiff.paths import DEMO
+from minidiff.io.paths import DEMO
 
 PAIRS = read_texts()["ids"]
 

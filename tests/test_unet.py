@@ -9,10 +9,10 @@ from configs import OFFICIAL_UNETS, UNETS, unet_config
 from layers import first_difference, recorded, relative_error, sampled
 from reference_files import read_keys, read_layers, read_reference
 
-from minidiff.deepfloyd import split
 from minidiff.deepfloyd.unet import Cond, UNet, sinusoid
 from minidiff.deepfloyd.unet_config import UNetConfig
 from minidiff.errors import UserError
+from minidiff.fast import split
 
 SMALL = UNETS["odd head counts"]
 

@@ -11,7 +11,7 @@ from tiny_checkpoint import UNET, write_json, write_tiny_checkpoint
 import minidiff
 from minidiff.cli import main
 from minidiff.errors import UserError
-from minidiff.paths import DEMO
+from minidiff.io.paths import DEMO
 from minidiff.weights.known import name_of, repository
 
 UNET_FILE = "unet/diffusion_pytorch_model.fp16.safetensors"

@@ -15,7 +15,7 @@ from torch import nn
 from minidiff.deepfloyd.t5 import T5Config, T5Encoder
 from minidiff.deepfloyd.unet import UNet
 from minidiff.deepfloyd.unet_config import UNetConfig
-from minidiff.paths import DEMO
+from minidiff.io.paths import DEMO
 
 UNET = {
     "_class_name": "UNet2DConditionModel",

@@ -18,7 +18,7 @@ from minidiff.equations import posterior_mean, x0_from_eps
 from minidiff.grade.stub import YourTurnError
 from minidiff.mnist.ddpm import Schedule, to_device
 from minidiff.mnist.unet import TimeConditionalUNet
-from minidiff.sampling import SeededNoise
+from minidiff.noise import SeededNoise
 
 
 def ddpm_step(x_t: Tensor, eps: Tensor, z: Tensor, abar: Tensor, abar_prev: Tensor) -> Tensor:

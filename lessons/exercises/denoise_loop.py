@@ -18,7 +18,8 @@ from torch import Tensor
 from minidiff.deepfloyd.unet import Cond, UNet
 from minidiff.grade.stub import YourTurnError
 from minidiff.guidance import Answer, Guidance
-from minidiff.sampling import SeededNoise, Step, check_starts, check_walk, step
+from minidiff.noise import SeededNoise
+from minidiff.sampling import Step, check_starts, check_walk, step
 from minidiff.schedule import Pairs, Schedule
 
 

@@ -17,7 +17,7 @@ from minidiff.equations import classifier_free_guidance
 from minidiff.grade.stub import YourTurnError
 from minidiff.mnist.ddpm import Schedule, check_digits, denoising_walk, to_device
 from minidiff.mnist.unet import ClassConditionalUNet
-from minidiff.sampling import SeededNoise
+from minidiff.noise import SeededNoise
 
 
 def class_walk(

@@ -16,7 +16,8 @@ from torch import Tensor
 
 from minidiff.equations import forward_process
 from minidiff.grade.stub import YourTurnError
-from minidiff.sampling import SeededNoise, one_mask_each
+from minidiff.noise import SeededNoise
+from minidiff.sampling import one_mask_each
 from minidiff.schedule import Schedule
 
 

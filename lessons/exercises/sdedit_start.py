@@ -13,7 +13,8 @@ from torch import Tensor
 
 from minidiff.equations import forward_process
 from minidiff.grade.stub import YourTurnError
-from minidiff.sampling import SeededNoise, check_starts
+from minidiff.noise import SeededNoise
+from minidiff.sampling import check_starts
 from minidiff.schedule import Pairs, Schedule
 
 

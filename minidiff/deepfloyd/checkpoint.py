@@ -11,7 +11,6 @@ time is there a second copy of the model.
 
 import json
 import os
-import stat
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from minidiff.errors import UserError
+from minidiff.io.files import check_is_file
 
 STORED_DTYPES = {"F16": torch.float16, "BF16": torch.bfloat16, "F32": torch.float32}
 JSON_BYTES = 16 * 2**20  # the largest official index has some 100 kB
@@ -43,12 +43,6 @@ def read_json(path: Path) -> dict:
     if not isinstance(content, dict):
         raise UserError(f"{path} holds a {type(content).__name__}, not a JSON object")
     return content
-
-
-def check_is_file(path: Path) -> None:
-    """OSError if there is nothing, UserError for pipes and devices, which would never end."""
-    if not stat.S_ISREG(path.stat().st_mode) and not path.is_dir():
-        raise UserError(f"{path} is a pipe or a device, not a file")
 
 
 # --- which files ------------------------------------------------------------------------------

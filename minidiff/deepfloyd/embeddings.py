@@ -19,7 +19,7 @@ from torch import Tensor
 from minidiff.deepfloyd.captions import check_unicode
 from minidiff.deepfloyd.checkpoint import open_weights
 from minidiff.errors import UserError
-from minidiff.files import save_atomically
+from minidiff.io.files import save_atomically
 
 LENGTH = 77
 Embeddings = dict[str, Tensor]  # prompt -> (77, d)

@@ -18,11 +18,11 @@ import torch
 from PIL import Image
 from tqdm import tqdm
 
-from minidiff import fetch
 from minidiff.emoji.names import clean_name, family_name
 from minidiff.errors import UserError
-from minidiff.files import save_atomically
-from minidiff.paths import ROOT
+from minidiff.io import fetch
+from minidiff.io.files import save_atomically
+from minidiff.io.paths import ROOT
 
 SIZE = 64  # pixels a side, what stage I of IF draws
 PACKED = ROOT / "data" / "emoji-64.zip"

@@ -16,9 +16,9 @@ import minidiff
 from minidiff.emoji import measure_noise, measure_samples
 from minidiff.emoji.data import PACKED, load_emoji
 from minidiff.emoji.workbench import FAST, FULL, Row, Workbench
-from minidiff.files import save_atomically
-from minidiff.model import pick_device
-from minidiff.paths import ROOT
+from minidiff.io.devices import pick_device
+from minidiff.io.files import save_atomically
+from minidiff.io.paths import ROOT
 
 MEASUREMENTS = (
     measure_samples.naming,

@@ -21,8 +21,8 @@ from minidiff.emoji.sheets import draw_strips
 from minidiff.emoji.workbench import Workbench, on_white
 from minidiff.errors import UserError
 from minidiff.figures.grids import enlarge, picture, save_png
-from minidiff.files import save_atomically
 from minidiff.guidance import Anagram, Guidance, Hybrid, course_low_pass
+from minidiff.io.files import save_atomically
 from minidiff.views import FlipUpDown, View
 
 # Groups of things; people and signs make no illusions worth looking at.

@@ -15,7 +15,8 @@ from minidiff.equations import (
     x0_from_eps,
 )
 from minidiff.guidance import Plain
-from minidiff.sampling import SeededNoise, denoise, last
+from minidiff.noise import SeededNoise
+from minidiff.sampling import denoise, last
 from minidiff.schedule import course_pairs, strided_timesteps
 
 COLOUR_TIMESTEPS = (840, 900, 960)

@@ -16,8 +16,8 @@ import torch
 
 from minidiff.emoji.data import SETS, Record
 from minidiff.errors import UserError
-from minidiff.files import save_atomically
-from minidiff.paths import DEMO
+from minidiff.io.files import save_atomically
+from minidiff.io.paths import DEMO
 
 PROMPTS = DEMO / "eval" / "prompts.json"
 SEED = 180

@@ -15,8 +15,8 @@ import sentencepiece
 
 from minidiff.emoji.captions import caption_table
 from minidiff.emoji.data import Record
-from minidiff.files import save_atomically
-from minidiff.paths import DEMO
+from minidiff.io.files import save_atomically
+from minidiff.io.paths import DEMO
 
 TOKENIZER = DEMO / "tokenizer"
 NUM_PIECES, NUM_EXTRA, EMBEDDING_ROWS = 2048, 100, 2176

@@ -41,7 +41,7 @@ from minidiff.equations import (
     x0_from_eps,
 )
 from minidiff.errors import UserError
-from minidiff.files import save_atomically
+from minidiff.io.files import save_atomically
 from minidiff.schedule import cosine_schedule
 
 RECIPE = Path(__file__).with_name("recipe.json")

@@ -16,7 +16,8 @@ from minidiff.emoji.data import Record, composite
 from minidiff.emoji.judge import Gallery
 from minidiff.emoji.prompts import COLOURS, clear_borders, read_prompts
 from minidiff.guidance import CFG, Guidance
-from minidiff.sampling import SeededNoise, denoise, last
+from minidiff.noise import SeededNoise
+from minidiff.sampling import denoise, last
 from minidiff.schedule import Pairs, course_pairs
 
 STEPS, SCALE = 33, 7.0

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from minidiff.figures.grids import draw_grid, picture, save_png
 from minidiff.figures.studio import SEED, Prompts, Studio
+from minidiff.io.paths import ROOT
 from minidiff.model import load
-from minidiff.paths import ROOT
 
 ASKED = (
     "a cat", "rocket", "fire", "a cat on a blue background",

@@ -8,7 +8,7 @@ import torch
 
 from minidiff.errors import UserError
 from minidiff.figures.page import Figure, Section, Table
-from minidiff.files import save_atomically
+from minidiff.io.files import save_atomically
 
 WINDOW = 50  # steps in a running mean
 RESULTS = (

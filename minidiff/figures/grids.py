@@ -21,7 +21,7 @@ from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
 from minidiff.errors import UserError
-from minidiff.files import save_atomically
+from minidiff.io.files import save_atomically
 
 GAP = 8  # pixels between cells and around the sheet
 ROW_LABEL = 150  # pixels at which a row's label is wrapped

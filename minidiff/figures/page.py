@@ -20,7 +20,7 @@ from pathlib import Path
 from PIL import Image
 
 from minidiff.errors import UserError
-from minidiff.files import save_atomically
+from minidiff.io.files import save_atomically
 
 STYLE = """
 :root { color-scheme: light dark; --line: #d8d8d8; --soft: #666; --panel: #f5f5f2; }

@@ -19,11 +19,11 @@ from minidiff.figures.grids import draw_grid, enlarge, picture, save_gif
 from minidiff.figures.page import Figure, Section, Table
 from minidiff.figures.report import Topic, choose, draw_report, fingerprint
 from minidiff.figures.studio import SCALE, SEED, Prompts, Studio
-from minidiff.grade.solutions import load_equations
 from minidiff.guidance import Anagram, Hybrid, Plain
+from minidiff.io.paths import DEMO, embeddings_file
+from minidiff.io.pictures import read_mask, read_picture
+from minidiff.io.shipped import shipped_equations
 from minidiff.model import Model, load
-from minidiff.paths import DEMO, embeddings_file
-from minidiff.pictures import read_mask, read_picture
 from minidiff.sampling import keep_outside, noised_start
 from minidiff.schedule import leading_timesteps, pipeline_pairs
 from minidiff.views import FlipUpDown, View
@@ -485,7 +485,7 @@ def compare_section(studio: Studio, only: str | None) -> Path:
         choose(topics(Studio(studio.model, folder / side, studio.prompts)), only)[0]
         for side in ("shipped", "edited")
     ]
-    return compare_topics(folder, *both, load_equations())
+    return compare_topics(folder, *both, shipped_equations())
 
 
 def check_own_picture(image: Path | None, mask: Path | None, prompt: str | None) -> None:

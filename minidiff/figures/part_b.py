@@ -1,7 +1,7 @@
 """Part B's report: one function per section of the course, from the shipped weights.
 
 Everything is made anew from the final weights, except what an earlier epoch drew: those pictures
-are the sheets that training wrote, see `minidiff/mnist/samples.py`.
+are the sheets that training wrote, see `minidiff/digits/samples.py`.
 """
 
 from collections.abc import Iterator
@@ -13,17 +13,17 @@ from PIL import Image
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from minidiff.digits.evaluate import SIGMAS
+from minidiff.digits.samples import SEED, SIDE, as_sheet, load_sheet, noisy_digits, seeds
+from minidiff.digits.train import choose_device
 from minidiff.figures.curves import loss_curve, quality, read_log
 from minidiff.figures.grids import draw_grid, picture, save_gif, save_png
 from minidiff.figures.page import Figure
 from minidiff.figures.report import Topic, draw_report, fingerprint
+from minidiff.io.paths import ROOT
 from minidiff.mnist.checkpoint import RECIPES, load_model
 from minidiff.mnist.data import WEIGHTS
 from minidiff.mnist.ddpm import class_walk, ddpm_schedule, last, time_walk
-from minidiff.mnist.evaluate import SIGMAS
-from minidiff.mnist.samples import SEED, SIDE, as_sheet, load_sheet, noisy_digits, seeds
-from minidiff.mnist.train import choose_device
-from minidiff.paths import ROOT
 
 OUT = ROOT / "out" / "part-b"
 DIGITS = [str(kind) for kind in range(10)]

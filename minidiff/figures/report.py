@@ -18,8 +18,8 @@ import torch
 
 from minidiff.errors import UserError
 from minidiff.figures.page import Figure, Section, Table, write_page
-from minidiff.files import save_atomically
-from minidiff.paths import ROOT
+from minidiff.io.files import save_atomically
+from minidiff.io.paths import ROOT
 
 
 @dataclass(frozen=True)

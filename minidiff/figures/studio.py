@@ -16,7 +16,8 @@ from minidiff.figures.grids import draw_grid, picture, save_gif, save_png
 from minidiff.figures.page import Figure
 from minidiff.guidance import CFG, Guidance
 from minidiff.model import Model
-from minidiff.sampling import SeededNoise, Step, denoise
+from minidiff.noise import SeededNoise
+from minidiff.sampling import Step, denoise
 from minidiff.schedule import Pairs, course_pairs
 
 SEED = 180

@@ -1,14 +1,14 @@
 """The grader: says whether a step equation is right, and if it is not, what it looks like.
 
     exercises.py    the table of exercises: what is to be written, and from where in the package
-    checks_*.py     for each exercise: closed forms it must obey, and outputs to compare
+    checks/         for each exercise: closed forms it must obey, and outputs to compare
     sandbox.py      runs one check in a process of its own, with a time limit
     runner.py       `make grade`: checks in order, the first failure, a hint
-    catalogue*.py   wrong versions that people write: what catches each, its hint, its picture
+    mistakes/       wrong versions that people write: what catches each, its hint, its picture
     hints.py        finds the wrong version that answers as the student's code does
     mutants.py      `make mutants`: every wrong version must be caught, and named
     gallery.py      the picture that a wrong version makes
-    solutions.py    exercises and solutions as files, made from the package's source
+    solutions.py    stubs and solutions as texts, made from the package as it was shipped
 
 What is right is decided by closed forms written down here and by committed outputs
 (reference.safetensors). No code that a student may edit is ever asked.

@@ -1,7 +1,7 @@
 """What an exercise is. The table of them fills when the checks are imported: see `all_exercises`.
 
-An exercise names parts of the package that a student is to write. `checks_*.py` declare each one
-beside its checks:
+An exercise names parts of the package that a student is to write. The modules of checks/ declare
+each one beside its checks:
 
     part = Part("minidiff/equations.py", "posterior_mean")
     mean = Exercise("posterior_mean", "1.4", "...", [part])
@@ -74,5 +74,5 @@ EXERCISES: dict[str, Exercise] = {}
 def all_exercises() -> dict[str, Exercise]:
     """Every exercise by name, in the order of the course."""
     for name in CHECK_MODULES:
-        import_module(f"minidiff.grade.checks_{name}")
+        import_module(f"minidiff.grade.checks.{name}")
     return EXERCISES

@@ -14,10 +14,10 @@ from PIL import Image
 
 from minidiff.errors import UserError
 from minidiff.figures.grids import draw_grid
-from minidiff.grade.catalogue import CATALOGUE
+from minidiff.grade.mistakes.catalogue import CATALOGUE
 from minidiff.grade.mutants import copy_package
 from minidiff.grade.scenes import SCENES
-from minidiff.paths import ROOT, weights_folder
+from minidiff.io.paths import ROOT, weights_folder
 
 PICTURE = "scene.png"
 

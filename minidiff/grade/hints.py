@@ -8,10 +8,10 @@ import numpy as np
 import torch
 
 from minidiff.grade import sandbox
-from minidiff.grade.catalogue import CATALOGUE, Mutation
 from minidiff.grade.exercises import Exercise
 from minidiff.grade.expect import alike
-from minidiff.grade.solutions import read_solution
+from minidiff.grade.mistakes.catalogue import CATALOGUE, Mutation
+from minidiff.grade.solutions import solution_text
 from minidiff.grade.source import Code, Source, from_text
 
 Signature = dict[str, np.ndarray] | str  # the outputs, or the sentence of what was raised
@@ -30,7 +30,7 @@ def find(exercise: Exercise, source: Source) -> Mutation | None:
 
 def wrong_versions(exercise: Exercise) -> dict[str, Signature]:
     """The signature of every wrong version of an exercise."""
-    text = read_solution(exercise.name)
+    text = solution_text(exercise)
     known = [m for m in CATALOGUE.values() if m.exercise == exercise.name]
 
     def signatures() -> dict[str, Signature]:

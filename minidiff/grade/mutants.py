@@ -10,11 +10,11 @@ import tempfile
 from pathlib import Path
 
 from minidiff.errors import UserError
-from minidiff.grade.catalogue import CATALOGUE, Mutation
 from minidiff.grade.exercises import all_exercises
+from minidiff.grade.mistakes.catalogue import CATALOGUE, Mutation
 from minidiff.grade.runner import Result, grade, preload
 from minidiff.grade.source import choose
-from minidiff.paths import ROOT
+from minidiff.io.paths import ROOT
 
 
 def main(only: str | None = None) -> None:

@@ -9,17 +9,17 @@ then part of what is right.
 import torch
 from safetensors.torch import save
 
-from minidiff.files import save_atomically
 from minidiff.grade.exercises import all_exercises
 from minidiff.grade.runner import REFERENCES
-from minidiff.grade.solutions import read_solution
+from minidiff.grade.solutions import solution_text
 from minidiff.grade.source import from_text
+from minidiff.io.files import save_atomically
 
 
 def main() -> None:
     tensors: dict[str, torch.Tensor] = {}
     for exercise in all_exercises().values():
-        code = from_text(exercise, read_solution(exercise.name))
+        code = from_text(exercise, solution_text(exercise))
         for check in exercise.checks.values():
             check(code)
         for name, tensor in exercise.outputs(code).items():

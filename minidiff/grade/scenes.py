@@ -15,13 +15,14 @@ from torch import Tensor
 from minidiff.equations import dynamic_threshold, forward_process, x0_from_eps
 from minidiff.figures.grids import draw_grid, enlarge, picture, save_png
 from minidiff.guidance import CFG, Anagram, Guidance, Hybrid
+from minidiff.io.paths import ROOT
+from minidiff.io.pictures import read_mask, read_picture
 from minidiff.mnist.checkpoint import load_model
 from minidiff.mnist.ddpm import class_walk, ddpm_schedule, time_walk
 from minidiff.mnist.ddpm import last as last_digits
 from minidiff.model import load
-from minidiff.paths import ROOT
-from minidiff.pictures import read_mask, read_picture
-from minidiff.sampling import SeededNoise, denoise, keep_outside, last, noised_start
+from minidiff.noise import SeededNoise
+from minidiff.sampling import denoise, keep_outside, last, noised_start
 from minidiff.schedule import course_pairs, leading_timesteps, pipeline_pairs
 from minidiff.views import FlipUpDown, Rotate, View
 

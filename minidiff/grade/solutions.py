@@ -1,66 +1,39 @@
-"""Exercises and solutions as files, made from the package's own source.
+"""Exercises and solutions as texts, made from the package as it was shipped.
 
-    sync()             lessons/solutions/<exercise>.py and equations.py from minidiff/, and those
-                       stubs lessons/exercises/<exercise>.py that are missing
-    sync(check=True)   which solutions are no longer what the package says
-    load_equations()   the shipped equations, whatever was done to minidiff/equations.py since
-
-A solution's first line holds a hash of the rest, so that an edit of it is noticed.
+write_stubs()        those stubs lessons/exercises/<exercise>.py that are missing
+solution_text(e)     what the exercise asks for, as one file: never written to disk
+files_to_ship()      the files that exercises ask parts of: see io/shipped.py
 """
 
 import ast
-import hashlib
 import re
 import textwrap
 from pathlib import Path
-from types import ModuleType
 
 from minidiff.errors import UserError
-from minidiff.files import save_atomically
 from minidiff.grade.exercises import Exercise, Part, all_exercises
-from minidiff.grade.source import LESSONS, execute
-from minidiff.paths import ROOT
+from minidiff.io.files import save_atomically
+from minidiff.io.paths import ROOT
+from minidiff.io.shipped import shipped_text
 
-SOLUTIONS, EXERCISES_FOLDER = LESSONS / "solutions", LESSONS / "exercises"
+EXERCISES_FOLDER = ROOT / "lessons" / "exercises"
 WIDTH = 100
 
 
-def sync(check: bool = False) -> list[Path]:
-    """Write the solutions and the missing stubs; the files written, or, to check, that differ."""
-    wanted = {SOLUTIONS / "equations.py": seal((ROOT / "minidiff/equations.py").read_text())}
-    for exercise in all_exercises().values():
-        wanted[SOLUTIONS / f"{exercise.name}.py"] = seal(solution_text(exercise))
-        stub = EXERCISES_FOLDER / f"{exercise.name}.py"
-        if not stub.exists():
-            wanted[stub] = stub_text(exercise)
-    old = [path for path, text in wanted.items() if not path.exists() or path.read_text() != text]
-    for path in old if not check else []:
-        save_atomically(path, lambda file, text=wanted[path]: file.write(text.encode()))
-    return old
+def write_stubs() -> list[Path]:
+    """Write the stubs that are missing; nothing that exists is touched."""
+    wanted = {EXERCISES_FOLDER / f"{e.name}.py": e for e in all_exercises().values()}
+    missing = {path: exercise for path, exercise in wanted.items() if not path.exists()}
+    for path, exercise in missing.items():
+        text = stub_text(exercise).encode()
+        save_atomically(path, lambda file, text=text: file.write(text))
+    return list(missing)
 
 
-def load_equations() -> ModuleType:
-    """The equations as they were shipped, as a module: the untouched side of COMPARE=1."""
-    text = read_solution("equations")
-    return execute(text, "minidiff_shipped_equations", str(SOLUTIONS / "equations.py"))
-
-
-def read_solution(name: str) -> str:
-    """The text of a solution. UserError if it is missing or was edited."""
-    path = SOLUTIONS / f"{name}.py"
-    text = path.read_text() if path.is_file() else ""
-    if not text or seal(text.partition("\n")[2]) != text:
-        raise UserError(
-            f"lessons/solutions/{name}.py is missing or was edited, and the grader leans on it:"
-            f" restore it with `git checkout lessons/solutions/{name}.py`"
-        )
-    return text
-
-
-def seal(text: str) -> str:
-    """Put a line before a text that tells its hash."""
-    digest = hashlib.sha256(text.encode()).hexdigest()[:16]
-    return f"# Written by `make lessons-sync`, do not edit: sha256 {digest}\n{text}"
+def files_to_ship() -> list[str]:
+    """The files of the package that exercises ask parts of, and the equations."""
+    asked = {part.file for exercise in all_exercises().values() for part in exercise.parts}
+    return sorted({"minidiff/equations.py", *asked})
 
 
 # --- the text of an exercise --------------------------------------------------------------------
@@ -94,7 +67,7 @@ def files(exercise: Exercise) -> str:
 
 def source_of(part: Part) -> str:
     """The text of a function or class, decorators included, after one more empty line."""
-    text = (ROOT / part.file).read_text()
+    text = shipped_text(part.file)
     for node in ast.parse(text).body:
         if getattr(node, "name", None) == part.name or is_constant(node, part.name):
             first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", []))])
@@ -166,7 +139,7 @@ def imports(exercise: Exercise, more: dict[str, set[str]] | None = None) -> str:
     whole: set[str] = set()
     named: dict[str, set[str]] = {**(more or {})}
     for part in exercise.parts:
-        tree = ast.parse((ROOT / part.file).read_text())
+        tree = ast.parse(shipped_text(part.file))
         used = names_in(source_of(part)) - own
         for node in tree.body:
             add_import(node, used, own, whole, named)

@@ -1,7 +1,7 @@
 """Where the code under test comes from: a folder of exercise files, or a package.
 
     exercises      lessons/exercises: what a student writes (the default)
-    solutions      lessons/solutions
+    solutions      the package as it was shipped
     minidiff       the package itself, after an edit of its source
     another path   a folder of exercise files, as an autograder has it, or one that holds a minidiff
 
@@ -14,12 +14,13 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 
 from minidiff.errors import UserError
 from minidiff.grade.exercises import Exercise
 from minidiff.grade.expect import Wrong
-from minidiff.paths import ROOT
+from minidiff.grade.solutions import solution_text
+from minidiff.io.paths import ROOT
+from minidiff.io.shipped import run_text
 
 LESSONS = ROOT / "lessons"
 GRADER = ("minidiff.grade", "minidiff.errors")
@@ -49,8 +50,9 @@ def choose(name: str) -> Source:
     """The source of that name. UserError if there is none."""
     if name == "minidiff":
         return Source(name, lambda exercise: from_package(exercise, ROOT))
-    known = {"exercises": LESSONS / "exercises", "solutions": LESSONS / "solutions"}
-    folder = known.get(name, Path(name))
+    if name == "solutions":
+        return Source(name, lambda exercise: from_text(exercise, solution_text(exercise)))
+    folder = LESSONS / "exercises" if name == "exercises" else Path(name)
     if not folder.is_dir():
         raise UserError(
             f"there is no folder {name!r} to grade: SOURCE is exercises, solutions, minidiff, or a"
@@ -65,21 +67,12 @@ def from_file(exercise: Exercise, path: Path) -> Code:
     """The code of an exercise file."""
     if not path.is_file():
         raise Wrong(f"there is no file {path.name}; `make lessons-sync` writes the missing ones")
-    return Code(vars(execute(path.read_text(), f"exercise_{exercise.name}", str(path))))
+    return Code(vars(run_text(path.read_text(), f"exercise_{exercise.name}", str(path))))
 
 
 def from_text(exercise: Exercise, text: str) -> Code:
     """The code of a file that is only in memory."""
-    return Code(vars(execute(text, f"version_of_{exercise.name}", "<version>")))
-
-
-def execute(text: str, name: str, file: str) -> ModuleType:
-    """Run a file's text as a module; dataclasses want it to be among the imported ones."""
-    module = ModuleType(name)
-    module.__file__ = file
-    sys.modules[name] = module
-    exec(compile(text, file, "exec"), vars(module))
-    return module
+    return Code(vars(run_text(text, f"version_of_{exercise.name}", "<version>")))
 
 
 def from_package(exercise: Exercise, root: Path) -> Code:

@@ -13,8 +13,8 @@ from PIL import Image, ImageChops
 
 from minidiff.errors import UserError
 from minidiff.figures.grids import save_gif
-from minidiff.files import save_atomically
-from minidiff.paths import ROOT
+from minidiff.io.files import save_atomically
+from minidiff.io.paths import ROOT
 
 FIGURES = ROOT / "lessons" / "figures"
 SAME = 2  # levels of 255 that another processor's rounding may change

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from minidiff.errors import UserError
-from minidiff.paths import ROOT
+from minidiff.io.paths import ROOT
 
 LESSONS = ROOT / "lessons"
 MARKER = re.compile(r"<!--\s*(source:\s*(?P<source>\S+)|(?P<shown>no-run))\s*-->")

@@ -7,9 +7,9 @@ from urllib.parse import unquote
 
 from PIL import Image
 
+from minidiff.io.paths import ROOT
 from minidiff.lessons.chapters import Chapter
 from minidiff.lessons.maths import maths_faults
-from minidiff.paths import ROOT
 
 WORDS = (900, 2000)
 WIDTH = 1000  # pixels

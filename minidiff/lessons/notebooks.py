@@ -4,9 +4,9 @@ import re
 from pathlib import Path
 
 from minidiff.errors import UserError
-from minidiff.files import save_atomically
+from minidiff.io.files import save_atomically
+from minidiff.io.paths import ROOT
 from minidiff.lessons.chapters import Chapter, find_chapters
-from minidiff.paths import ROOT
 
 NOTEBOOKS = ROOT / "out" / "notebooks"
 # Two folders below the root; chapters are written to be run from there.

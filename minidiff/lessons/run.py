@@ -6,10 +6,10 @@ import sys
 import time
 
 from minidiff.errors import UserError
+from minidiff.io.paths import ROOT
 from minidiff.lessons.chapters import Chapter, find_chapters
 from minidiff.lessons.lint import lint
 from minidiff.lessons.sources import stale
-from minidiff.paths import ROOT
 
 
 def main(numbers: list[str] | None = None, check: bool = False) -> None:

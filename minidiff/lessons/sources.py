@@ -8,9 +8,9 @@ import ast
 from textwrap import dedent
 
 from minidiff.errors import UserError
-from minidiff.files import save_atomically
+from minidiff.io.files import save_atomically
+from minidiff.io.paths import ROOT
 from minidiff.lessons.chapters import Chapter, Fence, find_chapters
-from minidiff.paths import ROOT
 
 
 def source_of(reference: str) -> str:

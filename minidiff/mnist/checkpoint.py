@@ -10,7 +10,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from minidiff.errors import UserError
-from minidiff.files import save_atomically
+from minidiff.io.files import save_atomically
 from minidiff.mnist.unet import ClassConditionalUNet, TimeConditionalUNet, UnconditionalUNet
 
 

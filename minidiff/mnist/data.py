@@ -21,10 +21,10 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from minidiff import fetch
 from minidiff.errors import UserError
-from minidiff.files import save_atomically
-from minidiff.paths import ROOT
+from minidiff.io import fetch
+from minidiff.io.files import save_atomically
+from minidiff.io.paths import ROOT
 
 WEIGHTS = ROOT / "weights" / "mnist"
 SHIPPED_DIGITS = WEIGHTS / "test-digits.safetensors"

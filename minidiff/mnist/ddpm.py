@@ -15,7 +15,7 @@ from torch import Tensor
 from minidiff.equations import add_sigma_noise, classifier_free_guidance, ddpm_step, forward_process
 from minidiff.errors import UserError
 from minidiff.mnist.unet import ClassConditionalUNet, TimeConditionalUNet
-from minidiff.sampling import SeededNoise
+from minidiff.noise import SeededNoise
 from minidiff.schedule import linear_schedule
 
 Schedule = dict[str, Tensor]  # betas, alphas, alpha_bars, each (T,) fp32

@@ -21,7 +21,7 @@ from minidiff.deepfloyd.tokenizer import Tokenizer
 from minidiff.deepfloyd.unet import UNet
 from minidiff.deepfloyd.unet_config import UNetConfig
 from minidiff.errors import UserError
-from minidiff.model import pick_device
+from minidiff.io.devices import pick_device
 from minidiff.weights.known import REPOSITORIES, is_stage_2, name_of
 from minidiff.weights.manifest import differences, read_manifest
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from minidiff.deepfloyd.checkpoint import read_json
 from minidiff.errors import UserError
-from minidiff.fetch import sha256_of
-from minidiff.files import save_atomically
+from minidiff.io.fetch import sha256_of
+from minidiff.io.files import save_atomically
 
 NAME = "manifest.json"
 PARTS = ("scheduler", "text_encoder", "tokenizer", "unet")

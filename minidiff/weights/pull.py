@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from minidiff import fetch
 from minidiff.errors import UserError
-from minidiff.fetch import HubFile
-from minidiff.paths import ROOT
+from minidiff.io import fetch
+from minidiff.io.fetch import HubFile
+from minidiff.io.paths import ROOT
 from minidiff.weights.known import repository
 from minidiff.weights.manifest import read_manifest, write_manifest
 

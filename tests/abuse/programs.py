@@ -13,7 +13,7 @@ import torch
 from mnist_tiny import tiny_recipe
 
 from minidiff.cli import main
-from minidiff.mnist import samples, train
+from minidiff.digits import samples, train
 from minidiff.mnist.data import shipped_digits
 
 SECTIONS = ("1.1", "1.4")  # of Part A: pictures, a GIF, pages

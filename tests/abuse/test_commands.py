@@ -14,9 +14,9 @@ from safetensors.torch import load_file, save_file
 from tiny_checkpoint import SCHEDULER, TEXT_ENCODER, UNET, write_json, write_tiny_checkpoint
 
 from minidiff.cli import main
-from minidiff.draw import slug
+from minidiff.cli.draw import slug
+from minidiff.digits.train import resume
 from minidiff.errors import UserError
-from minidiff.mnist.train import resume
 
 UNET_FILE = "unet/diffusion_pytorch_model.fp16.safetensors"
 T5_FILE = "text_encoder/model.fp16.safetensors"

@@ -17,13 +17,13 @@ from PIL import Image
 from tiny_checkpoint import SCHEDULER, TEXT_ENCODER, UNET, write_json, write_tiny_checkpoint
 
 import minidiff
+from minidiff.cli.options import seeds
 from minidiff.deepfloyd.embeddings import read_embeddings, save_embeddings
 from minidiff.deepfloyd.text import clean
 from minidiff.deepfloyd.tokenizer import Tokenizer
 from minidiff.errors import UserError
-from minidiff.options import seeds
-from minidiff.paths import DEMO
-from minidiff.pictures import read_mask, read_picture
+from minidiff.io.paths import DEMO
+from minidiff.io.pictures import read_mask, read_picture
 
 UNET_FILE = "unet/diffusion_pytorch_model.fp16.safetensors"
 T5_FILE = "text_encoder/model.fp16.safetensors"

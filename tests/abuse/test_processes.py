@@ -11,7 +11,7 @@ import pytest
 import torch
 from tiny_checkpoint import write_tiny_checkpoint
 
-from minidiff.paths import ROOT
+from minidiff.io.paths import ROOT
 
 UNET_FILE = "tiny/unet/diffusion_pytorch_model.fp16.safetensors"
 PROGRAM = [sys.executable, "-m", "minidiff"]

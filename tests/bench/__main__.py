@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from minidiff.paths import ROOT
+from minidiff.io.paths import ROOT
 
 PARTS = ("step", "batch", "loop", "report", "norm", "bits", "load", "text", "cold", "two", "mnist")
 
@@ -85,7 +85,7 @@ def run(part: str, options: argparse.Namespace):
         from tests.bench import text
 
         return text.measure()
-    from minidiff.mnist import bench
+    from minidiff.digits import bench
 
     return bench.main()
 

@@ -6,7 +6,7 @@ import sys
 import tempfile
 import time
 
-from minidiff.paths import ROOT
+from minidiff.io.paths import ROOT
 
 COMMAND = [sys.executable, "-m", "minidiff", "sample", "a red apple", "--seeds", "0"]
 

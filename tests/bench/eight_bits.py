@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from minidiff.deepfloyd.graphed import GraphedUNet
 from minidiff.deepfloyd.unet import UNet
 from minidiff.deepfloyd.unet_config import UNetConfig
+from minidiff.fast.graphed import GraphedUNet
 from tests.bench.timing import interleaved, relative_error
 from tests.bench.unet_step import inputs, on_gpu
 from tests.configs import OFFICIAL_UNETS

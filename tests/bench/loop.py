@@ -7,10 +7,11 @@ the host. "Outside the UNet" is the share of our loop's time that its UNet calls
 import torch
 from diffusers import DDPMScheduler, IFPipeline
 
-from minidiff.deepfloyd.graphed import GraphedUNet
 from minidiff.deepfloyd.unet import UNet
+from minidiff.fast.graphed import GraphedUNet
 from minidiff.guidance import CFG
-from minidiff.sampling import SeededNoise, denoise, last
+from minidiff.noise import SeededNoise
+from minidiff.sampling import denoise, last
 from minidiff.schedule import cosine_schedule, leading_timesteps, pipeline_pairs
 from tests.bench.timing import interleaved
 from tests.bench.unet_step import inputs, random_twins

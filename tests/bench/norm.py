@@ -7,8 +7,8 @@ channels_last) is paid there.
 import torch
 from torch import nn
 
-from minidiff.deepfloyd import fused
 from minidiff.deepfloyd.unet import norm_gelu
+from minidiff.fast import fused
 from tests.bench.timing import interleaved, relative_error
 
 SHAPES = [(704, 64), (1408, 64), (1408, 32), (2816, 32), (2112, 16), (2816, 8)]  # channels, side

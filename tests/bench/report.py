@@ -7,7 +7,7 @@ same, and the time of a hundred stands for them.
 
 import torch
 
-from minidiff.deepfloyd.graphed import GraphedUNet
+from minidiff.fast.graphed import GraphedUNet
 from tests.bench.part_a_calls import part_a_calls
 from tests.bench.timing import interleaved, milliseconds
 from tests.bench.unet_step import inputs, random_twins

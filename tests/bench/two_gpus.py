@@ -17,13 +17,14 @@ import torch
 import torch.distributed as dist
 from PIL import Image
 
-from minidiff.deepfloyd.graphed import GraphedUNet
+from minidiff.cli.draw import my_batches
 from minidiff.deepfloyd.unet import UNet
 from minidiff.deepfloyd.unet_config import UNetConfig
-from minidiff.draw import my_batches
+from minidiff.fast.graphed import GraphedUNet
 from minidiff.guidance import CFG
-from minidiff.paths import ROOT
-from minidiff.sampling import SeededNoise, denoise, last
+from minidiff.io.paths import ROOT
+from minidiff.noise import SeededNoise
+from minidiff.sampling import denoise, last
 from minidiff.schedule import cosine_schedule, leading_timesteps, pipeline_pairs
 from tests.bench.unet_step import inputs, on_gpu
 from tests.configs import OFFICIAL_UNETS

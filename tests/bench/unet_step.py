@@ -13,9 +13,9 @@ import torch
 from diffusers import UNet2DConditionModel
 from torch import Tensor, nn
 
-from minidiff.deepfloyd.graphed import GraphedUNet
 from minidiff.deepfloyd.unet import UNet
 from minidiff.deepfloyd.unet_config import UNetConfig
+from minidiff.fast.graphed import GraphedUNet
 from tests.bench.timing import floor_ms, interleaved, milliseconds, relative_error
 from tests.configs import OFFICIAL_UNETS
 

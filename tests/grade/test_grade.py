@@ -9,14 +9,15 @@ import pytest
 import torch
 
 from minidiff.errors import UserError
-from minidiff.grade import mutants, runner, sandbox, solutions
-from minidiff.grade.catalogue import CATALOGUE
+from minidiff.grade import mutants, runner, sandbox
 from minidiff.grade.exercises import REFERENCE, all_exercises
 from minidiff.grade.expect import Wrong, close, same_dtype, same_outputs
 from minidiff.grade.hints import same, signature
-from minidiff.grade.solutions import read_solution, stub_text
+from minidiff.grade.mistakes.catalogue import CATALOGUE
+from minidiff.grade.solutions import solution_text, stub_text
 from minidiff.grade.source import choose, from_text
-from minidiff.paths import ROOT
+from minidiff.io import shipped
+from minidiff.io.paths import ROOT
 
 EXERCISES = all_exercises()
 
@@ -41,7 +42,10 @@ def first_failure(exercise, code) -> tuple[str, Exception | None]:
 @pytest.mark.parametrize("name", EXERCISES)
 def test_solution_passes(name):
     exercise = EXERCISES[name]
-    assert first_failure(exercise, from_text(exercise, read_solution(name))) == ("", None)
+    assert first_failure(exercise, from_text(exercise, solution_text(exercise))) == (
+        "",
+        None,
+    )
 
 
 @pytest.mark.parametrize("name", EXERCISES)
@@ -63,18 +67,20 @@ def test_exercise_file_has_task_and_line_counts(name):
 def test_shipped_equations_are_a_module_of_their_own():
     import minidiff.equations
 
-    shipped = solutions.load_equations()
-    assert shipped is not minidiff.equations
+    apart = shipped.shipped_equations()
+    assert apart is not minidiff.equations
     half = torch.tensor(0.5)
-    assert float(shipped.forward_process(half, half, half)) == pytest.approx(0.5**0.5)
+    assert float(apart.forward_process(half, half, half)) == pytest.approx(0.5**0.5)
 
 
-def test_edited_solution_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(solutions, "SOLUTIONS", tmp_path)
-    good = (ROOT / "lessons" / "solutions" / "posterior_mean.py").read_text()
-    (tmp_path / "posterior_mean.py").write_text(good.replace("alpha**0.5", "alpha"))
-    with pytest.raises(UserError, match="was edited"):
-        read_solution("posterior_mean")
+def test_a_damaged_pack_is_refused(tmp_path, monkeypatch):
+    whole = shipped.PACK.read_bytes()
+    (tmp_path / "shipped.zip").write_bytes(whole[:500] + bytes(8) + whole[508:])
+    monkeypatch.setattr(shipped, "PACK", tmp_path / "shipped.zip")
+    shipped.shipped_texts.cache_clear()
+    with pytest.raises(UserError, match="damaged"):
+        shipped.shipped_texts()
+    shipped.shipped_texts.cache_clear()
 
 
 # --- the catalogue ------------------------------------------------------------------------------
@@ -88,7 +94,7 @@ def test_catalogue_is_large_and_says_what_one_sees():
 
 @pytest.mark.parametrize("name", EXERCISES)
 def test_every_exercise_has_wrong_versions_each_caught_by_its_check(name):
-    exercise, text = EXERCISES[name], read_solution(name)
+    exercise, text = EXERCISES[name], solution_text(EXERCISES[name])
     known = [m for m in CATALOGUE.values() if m.exercise == name]
     assert known
     right = signature(exercise, lambda: from_text(exercise, text))

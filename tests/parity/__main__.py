@@ -16,7 +16,7 @@ def run_all(folder: Path | None) -> Iterator[Check]:
     """The checks, in the order of the table."""
     import torch
 
-    from minidiff.model import pick_device
+    from minidiff.io.devices import pick_device
     from tests.parity import checkpoints, committed, models, schedulers, texts
 
     threads = torch.get_num_threads()

@@ -20,9 +20,10 @@ from transformers import T5Config, T5EncoderModel
 from minidiff.deepfloyd.text import TextEncoder
 from minidiff.equations import dynamic_threshold
 from minidiff.guidance import CFG
+from minidiff.io.paths import DEMO
 from minidiff.model import load
-from minidiff.paths import DEMO
-from minidiff.sampling import SeededNoise, denoise, last
+from minidiff.noise import SeededNoise
+from minidiff.sampling import denoise, last
 from minidiff.schedule import leading_timesteps, pipeline_pairs
 from tests.by_rule import fill, values
 from tests.configs import t5_config, unet_config

@@ -8,7 +8,8 @@ from diffusers import DDPMScheduler
 from diffusers.pipelines.deepfloyd_if import timesteps as named
 
 from minidiff.equations import dynamic_threshold
-from minidiff.sampling import SeededNoise, step
+from minidiff.noise import SeededNoise
+from minidiff.sampling import step
 from minidiff.schedule import (
     NAMED_TIMESTEPS,
     cosine_schedule,

@@ -13,7 +13,7 @@ from transformers import T5Tokenizer
 
 from minidiff.deepfloyd.captions import clean_caption
 from minidiff.deepfloyd.tokenizer import Tokenizer
-from minidiff.paths import DEMO
+from minidiff.io.paths import DEMO
 from tests.parity.table import Check
 from tests.strings import (
     CAPTIONS,

@@ -1,0 +1,96 @@
+"""The command line: looks up verbs.py, calls what it names, turns errors into sentences."""
+
+import argparse
+import errno
+import io
+import os
+import signal
+import sys
+import warnings
+from importlib import import_module
+from pathlib import Path
+
+from minidiff.cli.verbs import GROUPS, VERBS
+from minidiff.errors import UserError
+
+
+class Parser(argparse.ArgumentParser):
+    def error(self, message: str):
+        raise UserError(f"{message}; `{self.prog} --help` shows how")
+
+
+def add_group(parser: Parser):
+    return parser.add_subparsers(required=True, metavar="VERB")
+
+
+def make_parser() -> Parser:
+    parser = Parser(prog="python -m minidiff", description="DeepFloyd IF, written out by hand.")
+    groups = {"": add_group(parser)}
+    for name, verb in VERBS.items():
+        group, _, word = name.rpartition(" ")
+        if group not in groups:
+            groups[group] = add_group(groups[""].add_parser(group, help=GROUPS[group]))
+        sub = groups[group].add_parser(
+            word,
+            help=verb.does,
+            description=verb.does,
+            epilog=f"example: python -m minidiff {verb.example}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        sub.set_defaults(verb=name)
+        for names, settings in verb.options:
+            sub.add_argument(*names, **settings)
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a verb; the exit status. Bad input ends in one sentence and 2, never in a traceback."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a file's name may hold what no terminal can show
+        sys.stdout.reconfigure(errors="replace")
+    warnings.showwarning = lambda message, *_, **__: say(f"note: {message}")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # files are tidied up
+    try:
+        options = vars(make_parser().parse_args(arguments))
+        module, function = VERBS[options.pop("verb")].function.split(":")
+        given = {name: value for name, value in options.items() if value is not None}
+        report(getattr(import_module(module), function)(**given))
+    except UserError as error:
+        return fail(str(error), 2)
+    except KeyboardInterrupt:
+        return fail("interrupted; every file that was written is whole", 130)
+    except BrokenPipeError:  # `| head` has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except (MemoryError, OSError, RuntimeError) as error:
+        return fail_with(error)
+    return 0
+
+
+def report(result) -> None:
+    """Name the files that a verb wrote; other results the verb has printed itself."""
+    for path in result if isinstance(result, list) else [result]:
+        if isinstance(path, Path):
+            print(f"wrote {path}")
+
+
+def fail_with(error: Exception) -> int:
+    """The sentence for what the machine lacks; any other error is ours, and shows its traceback."""
+    kind, text = type(error).__name__, str(error)
+    if kind in ("MemoryError", "OutOfMemoryError") or "allocate memory" in text:
+        return fail("not enough memory: try --batch 1, --dtype fp16, or a smaller model", 2)
+    if isinstance(error, OSError) and error.strerror:
+        remedy = "free some space" if error.errno == errno.ENOSPC else "choose another place"
+        where = f": {error.filename}" if error.filename else ""
+        return fail(f"{error.strerror}{where}; {remedy}", 2)
+    raise error
+
+
+def fail(message: str, status: int) -> int:
+    say(f"minidiff: {message}")
+    return status
+
+
+def say(line: str) -> None:
+    """One line; what a damaged file has put into it cannot move the cursor or break the line."""
+    shown = "".join(c if c.isprintable() else " " for c in line)
+    print(shown.encode(errors="replace").decode(), file=sys.stderr, flush=True)

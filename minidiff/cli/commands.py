@@ -1,0 +1,110 @@
+"""Verbs whose functions do not take their options as they come from the command line."""
+
+from pathlib import Path
+
+from minidiff.errors import UserError
+from minidiff.io.files import check_writable
+from minidiff.io.paths import ROOT
+
+EMOJI_PACKAGES = ROOT / "data" / "packages"
+
+
+def data(sets: list[str], yes: bool) -> None:
+    """Fetch data sets, each after a yes."""
+    known = ("mnist", "fashion", "emoji")
+    if wrong := [name for name in sets if name not in known]:
+        raise UserError(f"no data set is called {wrong[0]!r}; known: {', '.join(known)}")
+    for name in sets:
+        if name == "emoji":
+            emoji(yes)
+        else:
+            from minidiff.mnist.data import main
+
+            main(dataset=name, yes=yes)
+
+
+def emoji(yes: bool) -> None:
+    from minidiff.emoji.data import PACKED, build_emoji
+    from minidiff.mnist.data import agreed
+
+    if not PACKED.is_file():
+        question = f"Download four emoji sets (200 MB, by npm) into {EMOJI_PACKAGES}? [y/N] "
+        if not (yes or agreed(question)):
+            raise UserError("nothing was downloaded; say yes, or give YES=1 or --yes")
+    build_emoji(EMOJI_PACKAGES)
+    print(f"emoji: {PACKED} is there")
+
+
+def train_emoji(out: str, **options) -> Path:
+    from minidiff.emoji.train import train
+
+    return train(out, **options)
+
+
+def eval_demo(fast: bool, out: str, weights: str | None = None) -> Path:
+    from minidiff.emoji.evaluate import evaluate
+
+    check_writable(out)
+    evaluate(weights, fast, report=out)
+    return Path(out)
+
+
+def demo_sheet(out: str, weights: str | None = None) -> Path:
+    from minidiff.emoji.evaluate import open_bench
+    from minidiff.emoji.sheets import contact_sheet
+
+    check_writable(out)
+    return contact_sheet(open_bench(weights, fast=False), out)
+
+
+def illusions(kind: str, pairs: int, out: str, weights: str | None = None) -> list[Path]:
+    """Search pairs of prompts; a tenth of them goes on to the finals."""
+    from minidiff.emoji.evaluate import open_bench
+    from minidiff.emoji.illusions import check_kind, find_illusions
+
+    check_kind(kind)
+    if pairs < 1:
+        raise UserError(f"try at least 1 pair, not {pairs}")
+    Path(out).mkdir(parents=True, exist_ok=True)  # or fail before the work
+    bench = open_bench(weights, fast=False)
+    find_illusions(bench, kind, out, pairs=pairs, finalists=-(-pairs // 10))
+    return [Path(out) / f"{kind}.png", Path(out) / f"{kind}.json"]
+
+
+def encode(prompts: list[str], out: str, **options) -> Path:
+    """Write the states of the prompts, and of the empty one, which guidance needs."""
+    from minidiff.deepfloyd.embeddings import save_embeddings
+    from minidiff.deepfloyd.text import TextEncoder
+    from minidiff.model import load
+
+    check_ending(out)
+    check_writable(out)
+    model = load(options.get("weights"), options.get("device"), options.get("dtype"))
+    encoder = TextEncoder(model.folder, model.device, model.dtype)  # whatever stands in for it
+    encoder.check(prompts)
+    texts = list(dict.fromkeys([*prompts, ""]))
+    return save_embeddings(dict(zip(texts, encoder(texts))), out)
+
+
+def convert(source: str, target: str) -> Path:
+    from minidiff.deepfloyd.embeddings import read_embeddings, save_embeddings
+
+    check_ending(target)
+    embeddings = read_embeddings(source)
+    print("\n".join(map(repr, embeddings)))
+    return save_embeddings(embeddings, target)
+
+
+def check_ending(path: str) -> None:
+    if Path(path).suffix != ".safetensors":
+        raise UserError(f"{path} must end in .safetensors")
+
+
+def lessons_sync(numbers: list[str], ship: bool) -> list[Path]:
+    """Copies in chapters from the package, missing stubs; with `ship` the packed package too."""
+    from minidiff.grade.solutions import files_to_ship, write_stubs
+    from minidiff.io.shipped import ship as pack
+    from minidiff.lessons import sources
+
+    packed = pack(files_to_ship()) if ship else None
+    return [*(sources.sync(numbers) or []), *([packed] if packed else []), *write_stubs()]

@@ -1,0 +1,1 @@
+"""Part B's models: how they are trained and measured."""

@@ -1,0 +1,167 @@
+"""Trains the three models of Part B by the course's exact recipes: `make train-mnist`.
+
+A run is a folder. `last.pt`, written after every epoch, holds all that the rest depends on; the
+same command goes on from it, and ends as if it had never been interrupted. Beside the runs' folders
+lie the results: weights, loss logs, and the sample sheets of chosen epochs.
+"""
+
+import io
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+from minidiff.digits import samples
+from minidiff.digits.trainer import Trainer
+from minidiff.errors import UserError
+from minidiff.io.devices import pick_device, place_in_team
+from minidiff.io.files import save_atomically
+from minidiff.io.paths import ROOT
+from minidiff.mnist.checkpoint import RECIPES, save_model
+from minidiff.mnist.data import load_digits
+
+RUNS = ROOT / "runs" / "mnist"
+MODES = ("fast", "plain", "deterministic")
+
+
+def train(trainer: Trainer, folder: Path, epochs: int) -> None:
+    """Train up to `epochs` epochs, going on from folder/last.pt; write samples and the results."""
+    resume(trainer, folder)
+    steps = -(-len(trainer.digits) // trainer.recipe.batch)
+    on_gpu = trainer.device.type == "cuda"  # there a bar would show launches, not work done
+    with tqdm(total=epochs * steps, initial=trainer.epoch * steps, disable=on_gpu) as bar:
+        bar.set_description(trainer.recipe.name)
+        while trainer.epoch < epochs:
+            loss = trainer.run_epoch(bar.update)
+            bar.write(
+                f"{trainer.recipe.name} seed {trainer.seed}: epoch {trainer.epoch} of {epochs}, "
+                f"loss {loss:.5f}, {trainer.epoch_seconds[-1]:.2f} s"
+            )
+            write_samples(trainer, folder)
+            write_state(trainer, folder)
+    write_results(trainer, folder)
+
+
+def resume(trainer: Trainer, folder: Path) -> None:
+    """Continue the run that is in the folder, if there is one and it is the same run."""
+    if not (folder / "last.pt").exists():
+        return
+    try:
+        state = torch.load(folder / "last.pt", map_location="cpu", weights_only=True)
+        other = {k: v for k, v in state["config"].items() if trainer.config().get(k) != v}
+        if not other:
+            trainer.load_state(state)
+    except Exception as error:  # a damaged archive can fail in any way it likes
+        reason = f"{type(error).__name__}: {str(error)[:100]}"
+        raise UserError(
+            f"{folder / 'last.pt'} is damaged ({reason}); delete it to train anew"
+        ) from error
+    if other:
+        raise UserError(
+            f"{folder} holds a run with other settings ({other}); "
+            "delete it or choose another folder with OUT="
+        )
+    print(f"{trainer.recipe.name}: going on after epoch {trainer.epoch} in {folder}")
+
+
+def write_state(trainer: Trainer, folder: Path) -> None:
+    """last.pt. By way of memory, because torch.save hides what a full disk says."""
+    buffer = io.BytesIO()
+    torch.save(trainer.state(), buffer)
+    save_atomically(folder / "last.pt", lambda file: file.write(buffer.getbuffer()))
+
+
+def write_samples(trainer: Trainer, folder: Path) -> None:
+    name, epoch = trainer.recipe.name, trainer.epoch
+    if epoch in samples.SAMPLE_EPOCHS[name]:
+        sheet = samples.make_sheet(name, trainer.model)
+        facts = {"model": name, "epoch": epoch, "training seed": trainer.seed}
+        path = folder.parent / "samples" / f"{name}-epoch-{epoch:02d}.png"
+        samples.save_sheet(sheet, path, {**facts, "first sample seed": samples.SEED})
+
+
+def write_results(trainer: Trainer, folder: Path) -> None:
+    """The weights and the loss log, beside the run's folder."""
+    recipe, per_epoch = trainer.recipe, len(trainer.losses) // max(1, trainer.epoch)
+    facts = {"seed": trainer.seed, "epochs": trainer.epoch, "mode": trainer.mode}
+    facts |= {"torch": torch.__version__, "device": device_name(trainer.device)}
+    save_model(trainer.model, folder.parent / f"{recipe.name}.safetensors", recipe, facts)
+    log = {
+        **facts,
+        "recipe": asdict(recipe),
+        "final_loss": sum(trainer.losses[-per_epoch:]) / per_epoch,
+        "setup_seconds": round(trainer.setup_seconds(), 3),
+        "epoch_seconds": [round(s, 4) for s in trainer.epoch_seconds],
+        "losses": [round(loss, 6) for loss in trainer.losses],
+    }
+    text = json.dumps(log).encode()
+    save_atomically(folder.parent / f"{recipe.name}-log.json", lambda file: file.write(text))
+
+
+def device_name(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
+def choose_device(asked: str | None = None) -> str:
+    """The device asked for, else this process's GPU under torchrun, else cuda, else the CPU."""
+    if asked is not None or torch.cuda.is_available():
+        return str(pick_device(asked))
+    return "cpu"
+
+
+def configure(device: str, mode: str) -> None:
+    """torch's global switches for a mode; must come before the first work on a GPU."""
+    if mode == "fast" and not device.startswith("cuda"):
+        raise UserError(f"the fast mode needs an NVIDIA GPU, and this is {device}; use mode plain")
+    if mode == "deterministic":
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(mode == "deterministic")
+    torch.backends.cudnn.benchmark = mode == "fast"
+    if torch.device(device).index is not None:
+        torch.cuda.set_device(device)
+
+
+def main(
+    *,
+    models: Sequence[str] = ("denoiser", "time", "class"),
+    seeds: Sequence[int] = (180,),
+    dataset: str = "mnist",
+    epochs: int | None = None,
+    out: str | Path = RUNS,
+    device: str | None = None,
+    mode: str | None = None,
+    data_folder: Path | None = None,
+) -> list[Path]:
+    """Train each model with each seed; returns the folders out/<dataset>-seed-<seed>.
+
+    epochs: None is the recipe's own number. mode: "fast" (CUDA graphs and bf16; the default on a
+    GPU), "plain" (fp32, step by step; the default elsewhere) or "deterministic" (plain, and a
+    resumed run ends bit for bit as an uninterrupted one, on a GPU too). Under torchrun each process
+    takes its share of the (model, seed) pairs.
+    """
+    device = choose_device(device)
+    mode = mode or ("fast" if device.startswith("cuda") else "plain")
+    unknown = [m for m in models if m not in RECIPES] + [mode] * (mode not in MODES)
+    if unknown or (epochs is not None and epochs < 1):
+        raise UserError(
+            f"models are {', '.join(RECIPES)}, modes {', '.join(MODES)}, epochs at least 1; "
+            f"got {unknown or epochs}"
+        )
+    configure(device, mode)
+    digits = load_digits("train", dataset, data_folder)
+    jobs = [(name, seed) for seed in seeds for name in models]
+    rank, world = place_in_team()
+    for name, seed in jobs[rank::world]:
+        folder = run_folder(out, dataset, seed) / f"run-{name}"
+        folder.mkdir(parents=True, exist_ok=True)  # or fail before the work
+        trainer = Trainer(RECIPES[name], digits, seed, device, mode)
+        train(trainer, folder, epochs or trainer.recipe.epochs)
+    return [run_folder(out, dataset, seed) for seed in seeds]
+
+
+def run_folder(out: str | Path, dataset: str, seed: int) -> Path:
+    return Path(out) / f"{dataset}-seed-{seed}"

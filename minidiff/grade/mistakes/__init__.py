@@ -1,0 +1,1 @@
+"""The catalogue of what students get wrong, with a hint for each."""

@@ -1,0 +1,1 @@
+"""Files, paths, pictures, devices and the network: what the theory does not care about."""
