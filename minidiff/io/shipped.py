@@ -6,6 +6,7 @@ They are packed so that no editor, formatter or search finds a second copy of th
 
 import sys
 import zipfile
+import zlib
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -23,7 +24,7 @@ def shipped_texts() -> dict[str, str]:
     try:
         with zipfile.ZipFile(PACK) as pack:  # reading checks each file's checksum
             return {name: pack.read(name).decode() for name in pack.namelist()}
-    except (OSError, zipfile.BadZipFile, UnicodeDecodeError) as error:
+    except (OSError, zipfile.BadZipFile, zlib.error, UnicodeDecodeError) as error:
         raise UserError(
             f"{PACK} is missing or damaged, and the grader leans on it: restore it with"
             " `git checkout minidiff/io/shipped.zip`"
