@@ -194,13 +194,13 @@ class Heun(Sampler):
         return step
 
 
-def limited(x_t: Tensor, eps: Tensor, abar: Tensor, threshold: Limit | None):
-    """x0 within the threshold's bounds and the eps that, with it, makes up x_t."""
-    x0 = x0_from_eps(x_t, eps, abar)
+def limited(x: Tensor, eps: Tensor, abar: Tensor, threshold: Limit | None):
+    """x0 within the threshold's bounds and the eps that, with it, makes up x, at level abar."""
+    x0 = x0_from_eps(x, eps, abar)
     if threshold is None:
         return x0, eps
     x0 = threshold(x0)
-    return x0, eps_from_x0(x_t, x0, abar)
+    return x0, eps_from_x0(x, x0, abar)
 
 
 SAMPLERS = {"course": Course, "ddpm": DDPM, "ddim": DDIM, "dpm++": DPMSolver, "heun": Heun}
