@@ -219,8 +219,8 @@ class Attention(nn.Module):
         q = self.to_q(pixels)
         k, v = text_k, text_v
         if self.attends_to_pixels:
-            k = torch.cat([k, self.to_k(pixels)], dim=1)
-            v = torch.cat([v, self.to_v(pixels)], dim=1)
+            k = torch.cat([text_k, self.to_k(pixels)], dim=1)
+            v = torch.cat([text_v, self.to_v(pixels)], dim=1)
         q, k, v = (split_heads(z, self.heads) for z in (q, k, v))
         out = merge_heads(F.scaled_dot_product_attention(q, k, v))
         return x + self.to_out[0](out).transpose(1, 2).unflatten(2, x.shape[2:])
