@@ -16,7 +16,7 @@ from minidiff.errors import UserError
 from minidiff.figures.grids import save_gif
 from minidiff.io.files import save_atomically
 from minidiff.io.paths import ROOT
-from minidiff.lessons.predict import predict as predict
+from minidiff.lessons.questions import predict as predict
 
 FIGURES = ROOT / "lessons" / "figures"
 SAME = 2  # levels of 255 that another processor's rounding may change

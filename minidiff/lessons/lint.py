@@ -10,7 +10,7 @@ from PIL import Image
 from minidiff.io.paths import ROOT
 from minidiff.lessons.chapters import Chapter
 from minidiff.lessons.maths import maths_faults
-from minidiff.lessons.predict import ASKED, questions
+from minidiff.lessons.questions import ASKED, questions
 
 WORDS = (900, 2300)
 WIDTH = 840  # pixels: the column in which a code host shows a page; wider is scaled and blurs

@@ -9,7 +9,7 @@ from minidiff.errors import UserError
 from minidiff.io.paths import ROOT
 from minidiff.lessons.chapters import Chapter, find_chapters
 from minidiff.lessons.lint import lint
-from minidiff.lessons.predict import ASK
+from minidiff.lessons.questions import ASK
 from minidiff.lessons.sources import stale
 
 
