@@ -158,7 +158,7 @@ VERBS = {
             option("--models", type=words, default="denoiser,time,class", help="which of them"),
             option("--seeds", "--seed", type=seeds, default="180", help="default: 180"),
             option("--dataset", choices=["mnist", "fashion"], default="mnist", help="the data"),
-            option("--epochs", type=int, metavar="N", help="default: the recipe's own number"),
+            option("--epochs", type=float, metavar="N", help="default: the recipe's own number"),
             MNIST_DEVICE,
             option("--mode", choices=["fast", "plain", "deterministic"], help="speed or bits"),
             option("--out", default="runs/mnist", metavar="DIR", help="default: runs/mnist"),

@@ -21,7 +21,7 @@ from minidiff.figures.grids import draw_grid, picture, save_gif, save_png
 from minidiff.figures.page import Figure
 from minidiff.figures.report import Topic, draw_report, fingerprint
 from minidiff.io.paths import ROOT
-from minidiff.mnist.checkpoint import RECIPES, load_model
+from minidiff.mnist.checkpoint import EDITIONS, load_model
 from minidiff.mnist.data import WEIGHTS
 from minidiff.mnist.ddpm import class_walk, ddpm_schedule, last, time_walk
 
@@ -63,7 +63,7 @@ def topics(weights: Path, out: Path, device: str) -> list[Topic]:
     def model(name: str) -> nn.Module:
         return load_model(weights / f"{name}.safetensors", device)
 
-    for name in RECIPES:
+    for name in EDITIONS["fa24"]:
         model(name)  # all of them are there and whole before the first picture is drawn
     return [
         Topic("1.2", "1.2 Noise",
