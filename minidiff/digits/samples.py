@@ -19,7 +19,7 @@ from minidiff.errors import UserError
 from minidiff.io.files import save_atomically
 from minidiff.mnist import flow
 from minidiff.mnist.checkpoint import Recipe
-from minidiff.mnist.data import shipped_digits
+from minidiff.mnist.data import Digits, shipped_digits
 from minidiff.mnist.ddpm import class_walk, ddpm_schedule, last, time_walk
 from minidiff.noise import SeededNoise
 
@@ -91,6 +91,13 @@ def pure_noise_sheet(model: nn.Module) -> Tensor:
     noise = SeededNoise(seeds(10), (1, SIDE, SIDE)).draw()
     answers = model.eval()(noise.to(next(model.parameters()).device))
     return torch.cat([as_sheet(noise), as_sheet(answers)])
+
+
+def mean_sheet(digits: Digits) -> Tensor:
+    """The mean picture of each kind of digit, and below, ten times, the mean of all pictures."""
+    x = digits.pictures()
+    kinds = torch.stack([x[digits.labels == kind].mean(0) for kind in range(10)])
+    return as_sheet(torch.cat([kinds, x.mean(0).expand(10, -1, -1, -1)]))
 
 
 def flow_time_sheet(model: nn.Module) -> Tensor:

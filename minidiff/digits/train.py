@@ -88,6 +88,9 @@ def write_samples(trainer: Trainer, folder: Path) -> None:
         facts |= {"training seed": trainer.seed, "first sample seed": samples.SEED}
         path = folder.parent / "samples" / samples.sheet_name(recipe, stage)
         samples.save_sheet(sheet, path, facts)
+        if recipe.kind == "pure-noise":  # what its answer should be
+            means = samples.mean_sheet(trainer.digits)
+            samples.save_sheet(means, path.with_name("mean-digits.png"), {"pictures": "training"})
 
 
 def write_results(trainer: Trainer, folder: Path) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import ExponentialLR
 
@@ -25,7 +26,6 @@ from minidiff.mnist.ddpm import (
     ddpm_schedule,
     denoiser_example,
     noise_like,
-    squared_errors,
     to_device,
 )
 from minidiff.mnist.flow import class_flow_example, flow_example
@@ -33,7 +33,14 @@ from minidiff.mnist.flow import class_flow_example, flow_example
 WARM_UP = 3  # steps that run one by one before a step is recorded as a CUDA graph
 SAVE_EVERY = 100  # steps between two checkpoints where they are slow, that is, on a CPU
 TENTHS = 10
-TIME_INPUT = {2: 1, 4: 2}  # UNets are called with (x,), (x, t) or (x, c, t, mask): the place of t
+# UNets are called with (x,), (x, t) or (x, c, t, mask): the place of t
+TIME_INPUT = {2: 1, 4: 2}
+
+
+def squared_errors(unet: nn.Module, example: Example) -> Tensor:
+    """The loss of each picture, (N,): mnist.ddpm.squared_error before the mean over the batch."""
+    inputs, target = example
+    return F.mse_loss(unet(*inputs).float(), target, reduction="none").mean(dim=(1, 2, 3))
 
 
 class Trainer:
