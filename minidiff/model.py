@@ -45,7 +45,8 @@ class Model:
     fast_unet        the same, as loops call it: on CUDA its steps are recorded and replayed, on a
                      CPU large batches are split
     sample_size      side of the pictures, 64
-    threshold_ratio, threshold_max   the checkpoint's numbers for equations.dynamic_threshold
+    scheduler        what the checkpoint says about walking it, see deepfloyd/scheduler.py
+    threshold_ratio, threshold_max   its numbers for equations.dynamic_threshold
     """
 
     name: str
@@ -54,11 +55,18 @@ class Model:
     open_unet: Callable[[], UNet]
     schedule: Schedule
     sample_size: int
-    threshold_ratio: float
-    threshold_max: float
+    scheduler: SchedulerConfig
     device: torch.device
     dtype: torch.dtype
     compile: bool = False
+
+    @property
+    def threshold_ratio(self) -> float:
+        return self.scheduler.dynamic_thresholding_ratio
+
+    @property
+    def threshold_max(self) -> float:
+        return self.scheduler.sample_max_value
 
     @cached_property
     def unet(self) -> UNet:
@@ -113,8 +121,7 @@ def load(
         open_unet=partial(load_weights, unet, files, device, dtype),
         schedule=cosine_schedule(),
         sample_size=read_sample_size(raw),
-        threshold_ratio=scheduler.dynamic_thresholding_ratio,
-        threshold_max=scheduler.sample_max_value,
+        scheduler=scheduler,
         device=device,
         dtype=dtype,
         compile=compile,
