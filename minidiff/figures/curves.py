@@ -3,12 +3,12 @@
 import json
 from pathlib import Path
 
-import matplotlib.figure
 import torch
 
 from minidiff.errors import UserError
 from minidiff.figures.page import Figure, Section, Table
 from minidiff.io.files import save_atomically
+from minidiff.io.surroundings import import_matplotlib
 
 WINDOW = 50  # steps in a running mean
 RESULTS = (
@@ -28,8 +28,11 @@ def loss_curve(name: str, weights: Path, path: Path, window: int = WINDOW) -> Fi
     tenths = log.get("loss_per_tenth_of_t") or []
     window = min(window, len(losses))
     smooth = losses.unfold(0, window, 1).mean(1)
-    figure = matplotlib.figure.Figure(figsize=(7.5, 3.8), dpi=110, layout="constrained")
-    axes, *second = figure.subplots(1, 2, width_ratios=(3, 2))[:] if tenths else [figure.subplots()]
+    import_matplotlib()
+    from matplotlib.figure import Figure as Plot
+
+    figure = Plot(figsize=(7.5, 3.8), dpi=110, layout="constrained")
+    axes, *second = figure.subplots(1, 2, width_ratios=(3, 2)) if tenths else [figure.subplots()]
     axes.plot(losses, color="#9db8d9", linewidth=0.6, label="each step")
     steps = torch.arange(len(smooth)) + window // 2
     axes.plot(steps, smooth, color="#1f4e8c", linewidth=1.6, label=f"mean of {window} steps")
@@ -74,7 +77,7 @@ def read_log(path: Path) -> dict:
 def read_numbers(path: Path, keys: tuple[str, ...]) -> dict:
     """A JSON object that has at least these keys. UserError for anything else."""
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UserError(
             f"{path} cannot be read ({error}); training writes it: restore it or run "
