@@ -34,8 +34,8 @@ def main(numbers: list[str] | None = None, check: bool = False, ask: bool = Fals
 def run(chapter: Chapter, ask: bool = False) -> bool:
     """Whether the chapter ran to its end: on the CPU, two threads, the weights that ship."""
     environment = {**os.environ, "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "2")}
-    environment.pop("MINIDIFF_WEIGHTS", None)
-    environment.pop(ASK, None)
+    for name in ("MINIDIFF_WEIGHTS", "MINIDIFF_EMBEDDINGS", ASK):
+        environment.pop(name, None)
     if ask:
         environment[ASK] = "1"
     print(f"--- {chapter.name}", flush=True)
