@@ -132,7 +132,13 @@ def check_tokenizer(part: Part, folder: Path) -> str:
 
 def check_scheduler(part: Part, folder: Path) -> str:
     config = SchedulerConfig.from_dict(read_json(folder / "scheduler" / "scheduler_config.json"))
-    return f"as expected; x0 is thresholded at {config.sample_max_value}"
+    bound = "left as it is"
+    if config.thresholding:
+        bound = f"thresholded at {config.sample_max_value}"
+    elif config.clip_sample:
+        bound = f"clipped to {config.clip_sample_range}"
+    kind = f"{config.timestep_spacing} timesteps, {config.variance} variance"
+    return f"as expected; {kind}, x0 is {bound}"
 
 
 def describe(part: Part) -> str:
