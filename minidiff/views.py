@@ -202,3 +202,12 @@ VIEWS = {
         Permute(1),
     ]
 }
+
+
+def find_view(view: "str | View") -> View:
+    """The view of that name, or the view itself. UserError for a name that none has."""
+    if isinstance(view, View):
+        return view
+    if view not in VIEWS:
+        raise UserError(f"no view is called {view!r}; known: {', '.join(VIEWS)}")
+    return VIEWS[view]
