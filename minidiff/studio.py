@@ -269,14 +269,15 @@ class Studio:
         """Walk the whole job, a batch at a time, to its pictures."""
         batches, done = job.batches(self.batch), []
         total, count = sum(batch.steps for batch in batches), 0
-        bar = None if self.progress else tqdm(total=total, leave=False, disable=None)
-        for batch in batches:
-            for step in self.walk(batch):
-                count += 1
-                bar.update() if bar is not None else self.progress(count, total)
-            done.append(step.x.cpu())
-        if bar is not None:
-            bar.close()
+        with tqdm(total=total, leave=False, disable=True if self.progress else None) as bar:
+            for batch in batches:
+                for step in self.walk(batch):
+                    count += 1
+                    bar.update()
+                    if self.progress:
+                        self.progress(count, total)
+                    x = step.x
+                done.append(x.cpu())
         return Pictures(torch.cat(done))
 
     def free_text_encoder(self) -> None:

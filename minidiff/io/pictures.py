@@ -159,11 +159,8 @@ def image_of_array(array: np.ndarray) -> Image.Image:
     """An array of bytes, or a bool mask, as a picture. UserError for other arrays."""
     if array.dtype == bool:
         array = array.astype(np.uint8) * 255
-    if (
-        array.dtype != np.uint8
-        or array.ndim not in (2, 3)
-        or array.shape[2:] not in ((), (3,), (4,))
-    ):
+    channels = {2: (), 3: array.shape[2:]}.get(array.ndim, (0,))
+    if array.dtype != np.uint8 or channels not in ((), (3,), (4,)):
         raise UserError(
             "a picture as an array is uint8, (H, W), (H, W, 3) or (H, W, 4), not"
             f" {array.dtype} {array.shape}"
