@@ -14,7 +14,6 @@ from itertools import accumulate
 from math import ceil
 from pathlib import Path
 
-import matplotlib
 from PIL import Image, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
 
@@ -80,6 +79,8 @@ def pad(items: Sequence, length: int, fill) -> list:
 @lru_cache
 def font(size: int) -> ImageFont.FreeTypeFont:
     """DejaVu Sans, which matplotlib brings: it has the Greek letters that captions need."""
+    import matplotlib  # half a second, and only labelled sheets need it
+
     return ImageFont.truetype(f"{matplotlib.get_data_path()}/fonts/ttf/DejaVuSans.ttf", size)
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 import torch
 from PIL import Image
 from torch import Tensor
-from torchvision.transforms.functional import gaussian_blur
 
 from minidiff.equations import forward_process, x0_from_eps
 from minidiff.errors import UserError
@@ -113,7 +112,7 @@ def forward(studio: Easel) -> list[Figure]:
 def classical(studio: Easel) -> list[Figure]:
     _, noisy = noisy_towers(studio)
     settings = [(5, 1.0), (7, 1.5), (9, 2.5)]  # kernel and sigma, chosen by eye for each level
-    blurred = [gaussian_blur(x, k, s) for x, (k, s) in zip(noisy, settings)]
+    blurred = [blur(x, k, s) for x, (k, s) in zip(noisy, settings)]
     rows = [[picture(x) for x in noisy], [picture(x) for x in blurred]]
     notes = [[], [f"kernel {k}, σ = {s:g}" for k, s in settings]]
     sheet = draw_grid(
@@ -157,7 +156,7 @@ def iterative(studio: Easel) -> list[Figure]:
     others = {
         "iterative": steps[-1].x[0],
         "one step": steps[0].x0[0],
-        "Gaussian blur": gaussian_blur(steps[0].x_t, 5, 2.0)[0],
+        "Gaussian blur": blur(steps[0].x_t, 5, 2.0)[0],
         "original": x0[0],
     }
     notes = [f"MSE {mse(p, x0[0]):.4f}" if k != "original" else "" for k, p in others.items()]
@@ -500,6 +499,13 @@ def weight_files(model: Model) -> list[Path]:
 def read(studio: Easel, file: str | Path) -> Tensor:
     """A picture of inputs/ by name, or any file by path, on the model's device."""
     return read_picture(INPUTS / file, studio.model.sample_size).to(studio.model.device)
+
+
+def blur(x: Tensor, kernel: int, sigma: float) -> Tensor:
+    """Gaussian blur; imported here because torchvision takes a second that most sections save."""
+    from torchvision.transforms.functional import gaussian_blur
+
+    return gaussian_blur(x, kernel, sigma)
 
 
 def t_is(t: int) -> str:
