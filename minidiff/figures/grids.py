@@ -19,12 +19,14 @@ from PIL.PngImagePlugin import PngInfo
 
 from minidiff.errors import UserError
 from minidiff.io.files import save_atomically
+from minidiff.io.pictures import to_image
 
 GAP = 8  # pixels between cells and around the sheet
 ROW_LABEL = 150  # pixels at which a row's label is wrapped
 TOP, MIDDLE, BOTTOM = 0.0, 0.5, 1.0
 PAPER, INK = "white", "#1a1a1a"
 
+picture = to_image  # the word for a cell of a sheet
 Grid = Sequence[Sequence[Image.Image | None]]
 
 
