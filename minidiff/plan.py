@@ -33,6 +33,8 @@ from minidiff.schedule import (
 
 WALK_FILE = "sampling.json"
 LIMITS = ("none", "clip", "threshold")
+# What the official scheduler_config.json says, the only one that is read so far.
+SPACING, LIMIT, VARIANCE = "leading", "threshold", "learned"
 
 
 @dataclass(frozen=True)
@@ -104,11 +106,11 @@ def make_plan(
     if limit is None:
         limit = advice.limit if recommended else None
     if limit is None:
-        limit = "none" if sampler == "course" else model.scheduler.limit
+        limit = "none" if sampler == "course" else LIMIT
     if spacing is not None and kind != "number":
         raise UserError(f"steps {steps!r} is a list of timesteps: leave the spacing out")
     if spacing is None and kind == "number":
-        spacing = (advice.spacing if recommended else None) or model.scheduler.timestep_spacing
+        spacing = (advice.spacing if recommended else None) or SPACING
         spacing = "even" if sampler == "course" else spacing
     strength = advice.guidance if guidance is None else guidance
     tells = {"steps": steps, "sampler": sampler, "limit": limit}
@@ -116,7 +118,7 @@ def make_plan(
     tells |= {} if eta is None else {"eta": eta}
     return Plan(
         pairs=make_pairs(kind, steps, spacing),
-        sampler=make_sampler(sampler, eta=eta, variance=model.scheduler.variance_type),
+        sampler=make_sampler(sampler, eta=eta, variance=VARIANCE if sampler == "ddpm" else None),
         limit=make_limit(limit, model),
         guidance=strength,
         tells=tells,
@@ -128,9 +130,9 @@ def make_pairs(kind: str, steps: int | str, spacing: str | None) -> Pairs:
         return course_pairs()
     if kind != "number":
         return pipeline_pairs(named_timesteps(kind))
+    check_word("spacing", spacing, (*SPACINGS, "even"))
     if spacing == "even":
         return course_pairs(even_timesteps(int(steps)))
-    check_word("spacing", spacing, (*SPACINGS, "even"))
     return pipeline_pairs(spaced_timesteps(int(steps), spacing))
 
 
@@ -139,13 +141,13 @@ def make_limit(name: str, model) -> Callable[[Tensor], Tensor] | None:
     if name == "none":
         return None
     if name == "clip":
-        return partial(clip, to=model.scheduler.clip_range)
+        return clip
     return partial(dynamic_threshold, ratio=model.threshold_ratio, max_value=model.threshold_max)
 
 
-def clip(x0: Tensor, to: float = 1.0) -> Tensor:
-    """Cut an estimate of the clean picture to [-to, to]."""
-    return x0.clamp(-to, to)
+def clip(x0: Tensor) -> Tensor:
+    """An estimate of the clean picture, cut to [-1, 1]: no picture is whiter than white."""
+    return x0.clamp(-1, 1)
 
 
 def check_word(what: str, word: str, known: tuple[str, ...]) -> None:

@@ -110,7 +110,7 @@ class Workbench:
     def walk(self, steps: int = STEPS, scale: float = SCALE, variance: str | None = None) -> Plan:
         """The course's step, evenly from 990 to 0 in any number of steps: 33 is the course's walk.
 
-        variance: fixed_small or fixed_large in place of the learned one.
+        variance: small or large in place of the learned one.
         """
         plan = self.studio.plan(steps, sampler="course", guidance=scale)
         if variance is None:
