@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import gradio as gr
 
 from minidiff.play.live import Stops
+from minidiff.plan import read_defaults
 from minidiff.play.names import known_prompts
 from minidiff.samplers import SAMPLERS
 from minidiff.studio import Studio
@@ -65,7 +66,7 @@ class WalkControls:
 
 def walk_controls(desk: Desk, guidance: float | None = None, steps: int | None = None):
     """Steps, sampler, guidance, negative prompt; at first as the checkpoint recommends."""
-    advice = desk.studio.model.defaults
+    advice = read_defaults(desk.studio.model.folder)
     few = advice.steps <= 25
     with gr.Accordion("How it walks", open=False):
         with gr.Row():
