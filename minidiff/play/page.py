@@ -40,24 +40,15 @@ def make_page(studio: Studio, weights: str | None) -> gr.Blocks:
             for name, tab in TABS.items():
                 with gr.Tab(tab.TITLE, id=name):
                     opened += tab.build(desk)
-        page.load(
-            lambda request: [gr.Tabs(selected=tab_asked(request)), *open_tabs(request)],
-            None,
-            [tabs, *opened],
-            queue=False,
-            show_progress="hidden",
-        )
+        page.load(open_page, None, [tabs, *opened], queue=False, show_progress="hidden")
         page.unload(desk.forget)
     page.queue(default_concurrency_limit=4)
     return page
 
 
-def tab_asked(request: gr.Request) -> str:
-    tab = request.query_params.get("tab", sample.ID)
-    return tab if tab in TABS else sample.ID
-
-
-def open_tabs(request: gr.Request) -> list:
-    """What each tab shows at first, as the address asks."""
+def open_page(request: gr.Request) -> list:
+    """The tab that the address asks for, and what each tab shows at first."""
     query = dict(request.query_params)
-    return [update for tab in TABS.values() for update in tab.opened(query)]
+    selected = query.get("tab") if query.get("tab") in TABS else sample.ID
+    updates = [update for tab in TABS.values() for update in tab.opened(query)]
+    return [gr.Tabs(selected=selected), *updates]

@@ -13,6 +13,7 @@ import threading
 import webbrowser
 
 from minidiff.errors import UserError
+from minidiff.io.paths import ROOT
 
 PORT = 7860  # chapters link to it
 
@@ -67,6 +68,7 @@ def make_app(studio, weights: str | None, port: int, token: str | None = None):
         pwa=False,
         show_error=False,
         max_file_size="50mb",
+        allowed_paths=[str(ROOT / "lessons" / "figures")],
         theme=theme(),
         css_paths=STYLE,
     )

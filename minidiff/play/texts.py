@@ -48,7 +48,10 @@ def spans(text: str) -> dict[str, Span]:
 
 def piece(text: str, name: str) -> str:
     """The text of one function or class."""
-    span = spans(text)[name]
+    return cut(text, spans(text)[name])
+
+
+def cut(text: str, span: Span) -> str:
     return "\n".join(text.splitlines()[span.first : span.last]) + "\n"
 
 
@@ -56,7 +59,7 @@ def piece(text: str, name: str) -> str:
 def all_places() -> dict[str, Place]:
     """Every function and class of the shipped files, by `str(place)`; the equations come first."""
     files = sorted(shipped_texts(), key=lambda f: (f not in FIRST, FIRST.index(f) if f in FIRST else f))
-    places = [Place(file, name) for file in files for name in spans(shipped_text(file))]
+    places = [Place(file, name) for file in files for name in shipped_spans(file)]
     return {str(place): place for place in places}
 
 
@@ -138,11 +141,18 @@ def place_of(name: str) -> Place:
     """The function that a catalogued mistake is in."""
     mistake = find_mistake(name)
     sound = shipped_text(mistake.file)
-    broken = mistake.apply(sound)
-    for candidate in spans(sound):
-        if candidate in spans(broken) and piece(sound, candidate) != piece(broken, candidate):
+    broken = mistake.apply(sound).splitlines()
+    pairs = enumerate(zip(sound.splitlines(), broken))
+    first = next((i for i, (a, b) in pairs if a != b), -1)  # the first line that differs
+    for candidate, span in shipped_spans(mistake.file).items():
+        if span.first <= first < span.last:
             return Place(mistake.file, candidate)
     raise UserError(f"the mistake {name} is in no function: {mistake.file}")
+
+
+@cache
+def shipped_spans(file: str) -> dict[str, Span]:
+    return spans(shipped_text(file))
 
 
 def with_mistake(name: str) -> str:

@@ -1,0 +1,14 @@
+"""To come."""
+
+import gradio as gr
+
+ID, TITLE = "digits", "digits"
+
+
+def build(desk) -> list:
+    gr.HTML("")
+    return []
+
+
+def opened(query: dict) -> list:
+    return []
