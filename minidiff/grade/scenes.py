@@ -145,7 +145,9 @@ def anagram(stage: Stage) -> Iterator[Strip]:
     captions = [caption for name in names for caption in (name, "turned")]
     ends: list[Tensor] = []
     for count, name in enumerate(names):
-        job = stage.studio.anagrams(stage.prompts[0], stage.prompts[-1], stage.seed, name, **stage.how)
+        job = stage.studio.anagrams(
+            stage.prompts[0], stage.prompts[-1], stage.seed, name, **stage.how
+        )
         for strip in stage.walk(job, captions):
             now = strip.pictures[0]
             turned = now.flip(-2) if name == "flip" else now.rot90(1, (1, 2))

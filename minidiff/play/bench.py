@@ -20,7 +20,6 @@ from pathlib import Path
 from torch import Tensor
 
 from minidiff.errors import UserError
-from minidiff.io.shipped import shipped_texts
 from minidiff.play.remote import Answerer, receive
 
 PRELOAD = ["torch", "torchvision.transforms.functional", "safetensors.torch", "PIL.Image"]

@@ -118,7 +118,9 @@ def with_headers(send):
     async def guarded(message) -> None:
         if message["type"] == "http.response.start":
             own = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
-            kept = [(n, v) for n, v in message.get("headers", []) if n.decode().lower() not in HEADERS]
+            kept = [
+                (n, v) for n, v in message.get("headers", []) if n.decode().lower() not in HEADERS
+            ]
             message = {**message, "headers": [*kept, *own]}
         await send(message)
 

@@ -93,7 +93,11 @@ class Record:
         """What equation A.3 is made of at a step: both levels, and what x0 and x_t weigh."""
         import torch
 
-        step, one, zero = self.steps[index], torch.ones(1, 1, 1, 1).double(), torch.zeros(1, 1, 1, 1)
+        step, one, zero = (
+            self.steps[index],
+            torch.ones(1, 1, 1, 1).double(),
+            torch.zeros(1, 1, 1, 1),
+        )
         abar, abar_prev = (self.schedule.abar(t, like=one) for t in (step.t, step.t_prev))
         zero = zero.double()
         numbers = {

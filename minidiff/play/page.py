@@ -1,7 +1,7 @@
 """The page: its tabs, what they share, and what an address may ask it to open.
 
-    /?tab=equation&mistake=NAME    that tab, with that wrong version of the catalogue loaded
-    /?tab=read&chapter=05          a chapter of the book
+/?tab=equation&mistake=NAME    that tab, with that wrong version of the catalogue loaded
+/?tab=read&chapter=05          a chapter of the book
 """
 
 from pathlib import Path
@@ -9,7 +9,16 @@ from pathlib import Path
 import gradio as gr
 
 from minidiff.play import bench
-from minidiff.play.tabs import common, digits, drawing, equation, illusions, inpainting, read, sample
+from minidiff.play.tabs import (
+    common,
+    digits,
+    drawing,
+    equation,
+    illusions,
+    inpainting,
+    read,
+    sample,
+)
 from minidiff.studio import Studio
 
 STYLE = Path(__file__).with_name("page.css")

@@ -58,7 +58,9 @@ def cut(text: str, span: Span) -> str:
 @cache
 def all_places() -> dict[str, Place]:
     """Every function and class of the shipped files, by `str(place)`; the equations come first."""
-    files = sorted(shipped_texts(), key=lambda f: (f not in FIRST, FIRST.index(f) if f in FIRST else f))
+    files = sorted(
+        shipped_texts(), key=lambda f: (f not in FIRST, FIRST.index(f) if f in FIRST else f)
+    )
     places = [Place(file, name) for file in files for name in shipped_spans(file)]
     return {str(place): place for place in places}
 
@@ -93,7 +95,7 @@ def shipped(place: Place) -> str:
 
 
 def with_piece(place: Place, code: str) -> tuple[str, int]:
-    """The reader's file with `code` in the function's place, and the line where it begins (0 first).
+    """The reader's file with `code` in the function's place, and its first line, from 0.
 
     Where the reader's file does not parse, or has no such function, the shipped file is taken.
     UserError unless the code is Python and still defines the function.

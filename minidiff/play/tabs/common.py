@@ -6,13 +6,14 @@ from dataclasses import dataclass
 
 import gradio as gr
 
-from minidiff.play.live import Stops
 from minidiff.plan import read_defaults
+from minidiff.play.live import Stops
 from minidiff.play.names import known_prompts
 from minidiff.samplers import SAMPLERS
 from minidiff.studio import Studio
 
 MODEL = "model"  # all that draws waits in one queue: one model, one walk at a time
+QUIET = {"queue": False, "show_progress": "hidden"}  # of events that answer at once
 FEW_STEPS, GOOD_SAMPLER = 12, "dpm++"  # where the checkpoint recommends a long walk
 
 

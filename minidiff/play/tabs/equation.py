@@ -89,7 +89,9 @@ def build(desk: common.Desk) -> list:
     quiet = {"queue": False, "show_progress": "hidden"}
 
     def choose(key):
-        return gr.Dropdown(mistakes_of(key), value=NONE), *shown(texts.on_disk(texts.find_place(key)))
+        return gr.Dropdown(mistakes_of(key), value=NONE), *shown(
+            texts.on_disk(texts.find_place(key))
+        )
 
     def load(key, name):
         if name == NONE:
@@ -158,4 +160,3 @@ def prompt_rows(*prompts: str) -> tuple[str, ...]:
     if not all(prompts):
         raise UserError("a scene needs three prompts: fill in the empty ones")
     return tuple(dict.fromkeys([*prompts, NEUTRAL, ""]))
-

@@ -60,7 +60,9 @@ def mistake_links(chapter: Chapter) -> str:
     names = mistakes_of(chapter)
     if not names:
         return ""
-    links = "".join(f'<li><a href="/?tab=equation&mistake={name}">{name}</a></li>' for name in names)
+    links = "".join(
+        f'<li><a href="/?tab=equation&mistake={name}">{name}</a></li>' for name in names
+    )
     title = f"Break it here: {len(names)} mistakes of this chapter's functions, ready to run"
     return f'<details class="mistakes"><summary>{title}</summary><ul>{links}</ul></details>'
 
@@ -75,5 +77,3 @@ def mistakes_of(chapter: Chapter) -> list[str]:
         if f"EX={name}" in chapter.text or listed & {part.name for part in exercise.parts}
     }
     return [name for name, mistake in CATALOGUE.items() if mistake.exercise in found]
-
-

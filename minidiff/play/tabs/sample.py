@@ -1,5 +1,7 @@
 """Prompts become pictures, step by step; afterwards a slider walks through all steps."""
 
+from functools import partial
+
 import gradio as gr
 
 from minidiff.play import copyable, live, show
@@ -19,10 +21,8 @@ def build(desk: common.Desk) -> list:
             prompts = common.prompt_box(desk, first, "Prompts (Enter after each)", several=True)
             with gr.Row(elem_classes="examples"):
                 for example in desk.prompts.examples:
-                    gr.Button(example, size="sm").click(
-                        lambda now, e=example: [*dict.fromkeys([*(now or []), e])], prompts, prompts,
-                        queue=False, show_progress="hidden",
-                    )  # fmt: skip
+                    add = gr.Button(example, size="sm")
+                    add.click(partial(added, example), prompts, prompts, **common.QUIET)
             seeds = common.seed_controls()
             walk = common.walk_controls(desk)
             draw, stop = common.buttons("Draw")
@@ -34,7 +34,9 @@ def build(desk: common.Desk) -> list:
                 view = gr.Radio(list(live.VIEWS.values()), value=live.VIEWS["x"], label="Show")
             numbers = gr.HTML(elem_id="sample-numbers", elem_classes="scroll")
     with gr.Accordion("The same elsewhere", open=False):
-        python = gr.Code(language="python", label="Python", interactive=False, elem_id="sample-python")
+        python = gr.Code(
+            language="python", label="Python", interactive=False, elem_id="sample-python"
+        )
         shell = gr.Code(language="shell", label="Command line", interactive=False)
     common.chapters("01", "05", "06", "07")
 
@@ -43,8 +45,13 @@ def build(desk: common.Desk) -> list:
         stopped = desk.begin(request)
         how = walk.words(steps, sampler, guidance, negative)
         seeds = common.seed_list(seed, tries)
-        yield None, show.note("beginning ...", "busy"), gr.skip(), gr.skip(), None, *calls(
-            prompts, seeds, how
+        yield (
+            None,
+            show.note("beginning ...", "busy"),
+            gr.skip(),
+            gr.skip(),
+            None,
+            *calls(prompts, seeds, how),
         )
         job = desk.studio.drawing(prompts, seeds, **how)
         captions = [f"{p}, {s}" if len(seeds) > 1 else p for p in prompts for s in seeds]
@@ -79,6 +86,10 @@ def build(desk: common.Desk) -> list:
 
 def opened(query: dict) -> list:
     return []
+
+
+def added(example: str, prompts: list[str] | None) -> list[str]:
+    return list(dict.fromkeys([*(prompts or []), example]))
 
 
 def key_of(name: str) -> str:

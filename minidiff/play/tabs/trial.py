@@ -24,7 +24,9 @@ def scene_of(place: texts.Place, mistake: str | None) -> str:
     )
     if scenes:
         return scenes.most_common(1)[0][0]
-    return next((s for start, s in DEFAULT_SCENES.items() if place.file.startswith(start)), "sample")
+    return next(
+        (s for start, s in DEFAULT_SCENES.items() if place.file.startswith(start)), "sample"
+    )
 
 
 @dataclass
@@ -153,9 +155,7 @@ class Trial:
     def numbers(self) -> str:
         """The errors of both sides on the course's test picture."""
         above, below = self.above.losses or {}, self.changed.losses or {}
-        rows = [
-            (name, loss(above.get(name)), loss(below.get(name))) for name in {**above, **below}
-        ]
+        rows = [(name, loss(above.get(name)), loss(below.get(name))) for name in {**above, **below}]
         return show.table(rows, ["mean squared error", "shipped", "changed"]) if rows else ""
 
 
