@@ -31,7 +31,7 @@ from minidiff.io.pictures import Picture, to_image, to_mask, to_picture
 from minidiff.model import Model, load
 from minidiff.noise import SeededNoise
 from minidiff.plan import Plan, make_plan
-from minidiff.sampling import Step, denoise, keep_outside, noised_start
+from minidiff.sampling import Step, check_starts, denoise, keep_outside, noised_start
 from minidiff.views import View, find_view
 
 SEED = 180  # the course's
@@ -166,6 +166,7 @@ class Studio:
 
     def drawing(self, prompts, seeds=SEED, *, negative: str = "", **how) -> Job:
         plan, prompts, seeds = self.plan(**how), listed(prompts), seed_list(seeds)
+        self.check_texts(prompts, negative)
         asked = [prompt for prompt, _ in product(prompts, seeds)]
         return self.job(self.cfg(asked, plan.guidance, negative), seeds * len(prompts), plan)
 
@@ -173,6 +174,7 @@ class Studio:
         self, picture, prompt, seeds=SEED, *, i_start=None, strength=None, negative="", **how
     ) -> Job:
         plan, seeds = self.plan(**how), seed_list(seeds)
+        self.check_texts([prompt], negative)
         begin = [start for start in start_list(i_start, strength, len(plan)) for _ in seeds]
         guidance = self.cfg([prompt] * len(begin), plan.guidance, negative)
         times = len(begin) // len(seeds)
@@ -183,6 +185,7 @@ class Studio:
         self, picture, mask, prompt, seeds=SEED, *, invert=False, negative="", **how
     ) -> Job:
         plan, seeds = self.plan(**how), seed_list(seeds)
+        self.check_texts([prompt], negative)
         guidance = self.cfg([prompt] * len(seeds), plan.guidance, negative)
         size = self.model.sample_size
         hole = to_mask(mask, size, picture=picture, invert=invert)
@@ -190,6 +193,7 @@ class Studio:
 
     def anagrams(self, prompt, turned, seeds=SEED, view="flip", *, negative="", **how) -> Job:
         plan, seeds = self.plan(**how), seed_list(seeds)
+        self.check_texts([prompt, turned], negative)
         conds = tuple(self.cond([text] * len(seeds)) for text in (prompt, turned))
         views = (View(), find_view(view))
         uncond = self.cond([negative] * len(seeds))
@@ -197,6 +201,7 @@ class Studio:
 
     def hybrids(self, far, near, seeds=SEED, *, negative="", **how) -> Job:
         plan, seeds = self.plan(**how), seed_list(seeds)
+        self.check_texts([far, near], negative)
         conds = [self.cond([text] * len(seeds)) for text in (far, near, negative)]
         return self.job(Hybrid(*conds, plan.guidance), seeds, plan)
 
@@ -207,8 +212,8 @@ class Studio:
         def each(x: Tensor | None) -> Tensor | None:
             return None if x is None else x.to(self.model.device).expand(len(seeds), -1, -1, -1)
 
-        starts = [starts] * len(seeds) if isinstance(starts, int) else list(starts)
         plan = self.plan("course") if plan is None else plan
+        starts = check_starts(starts, len(seeds), len(plan))
         return Job(guidance, seeds, plan, starts, each(original), each(mask))
 
     # --- what they are made of -------------------------------------------------------------------
@@ -223,12 +228,14 @@ class Studio:
                 raise UserError(f"there is no argument {word}: {remedy}")
         return make_plan(self.model, steps, **words)
 
+    def check_texts(self, prompts: Sequence[str], negative: str = "") -> None:
+        """UserError for a prompt that says nothing or too much; the negative one may be empty."""
+        self.model.encode.check([*prompts, negative] if negative else list(prompts))
+
     @torch.no_grad()
     def cond(self, prompts: Sequence[str]) -> Cond:
         """Prompts as the UNet wants them, one row for each."""
         new = [p for p in dict.fromkeys(prompts) if p not in self._prepared]
-        if new:
-            self.model.encode.check([p for p in new if p])
         for prompt, states in zip(new, self.model.encode(new) if new else []):
             self._prepared[prompt] = self.model.unet.prepare(states[None])
         return Cond.cat([self._prepared[prompt] for prompt in prompts])
