@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
@@ -27,7 +28,9 @@ from tqdm import tqdm
 from minidiff.deepfloyd.unet import Cond
 from minidiff.errors import UserError
 from minidiff.guidance import CFG, Anagram, Guidance, Hybrid
-from minidiff.io.pictures import Picture, to_image, to_mask, to_picture
+from minidiff.io.inputs import mask as as_mask
+from minidiff.io.inputs import pictures, whole_numbers
+from minidiff.io.pictures import read_mask, read_picture, to_image
 from minidiff.model import Model, load
 from minidiff.noise import SeededNoise
 from minidiff.plan import Plan, make_plan
@@ -47,6 +50,7 @@ ELSEWHERE = {
     "image": "picture",
     "mask_image": "mask",
 }
+Picture = str | Path | Image.Image | np.ndarray | Tensor
 Progress = Callable[[int, int], None]
 
 
@@ -187,8 +191,7 @@ class Studio:
         plan, seeds = self.plan(**how), seed_list(seeds)
         self.check_texts([prompt], negative)
         guidance = self.cfg([prompt] * len(seeds), plan.guidance, negative)
-        size = self.model.sample_size
-        hole = to_mask(mask, size, picture=picture, invert=invert)
+        hole = self.hole(mask, picture, invert)
         return self.job(guidance, seeds, plan, original=self.picture(picture), mask=hole)
 
     def anagrams(self, prompt, turned, seeds=SEED, view="flip", *, negative="", **how) -> Job:
@@ -252,7 +255,22 @@ class Studio:
 
     def picture(self, picture: Picture) -> Tensor:
         """(1, 3, H, W) in [-1, 1] on the model's device, from whatever kind of picture."""
-        return to_picture(picture, self.model.sample_size).to(self.model.device)
+        side = self.model.sample_size
+        if isinstance(picture, (str, Path)):
+            return read_picture(picture, side).to(self.model.device)
+        x = pictures(as_image(picture), self.model.device, size=side)
+        if x.shape != (1, 3, side, side):
+            raise UserError(f"give one picture of {side}x{side} pixels, not {tuple(x.shape)}")
+        return x
+
+    def hole(self, mask: Picture, picture: Picture, invert: bool = False) -> Tensor:
+        """(1, 1, H, W): 1 where a mask of whatever kind is white, or black with `invert`."""
+        if isinstance(mask, (str, Path)):
+            file = picture if isinstance(picture, (str, Path)) else None
+            m = read_mask(mask, self.model.sample_size, picture=file, invert=invert)
+            return m.to(self.model.device)
+        m = (as_mask(as_image(mask), self.picture(picture)) >= 0.5).float()
+        return 1 - m if invert else m
 
     # --- walking ---------------------------------------------------------------------------------
 
@@ -310,13 +328,21 @@ def suitable_batch(model: Model) -> int:
     return 16 if model.device.type == "cpu" else 32
 
 
+def as_image(picture):
+    """An array of bytes or truth values as a PIL picture, which may have any size."""
+    if not isinstance(picture, np.ndarray) or picture.dtype not in (np.uint8, np.bool_):
+        return picture
+    whole = picture.dtype == np.uint8 and picture.max(initial=0) > 1
+    return Image.fromarray(picture if whole else picture.astype(np.uint8) * 255)
+
+
 def listed(prompts: str | Sequence[str]) -> list[str]:
     return [prompts] if isinstance(prompts, str) else list(dict.fromkeys(prompts))
 
 
 def seed_list(seeds: int | Iterable[int]) -> list[int]:
     """One seed, or several, as a list of whole numbers."""
-    seeds = [seeds] if isinstance(seeds, int) else list(seeds)
+    seeds = whole_numbers(seeds, "a seed")
     if not seeds:
         raise UserError("give at least one seed")
     return seeds

@@ -143,6 +143,19 @@ def stored_dtype(path: Path) -> torch.dtype:
     return STORED_DTYPES[name]
 
 
+def attends_to_text_alone(files: list[Path]) -> bool:
+    """Whether a UNet's attention has no keys of the pixels' own: it was built so in stage II.
+
+    The files decide. What official configs say here could not be seen, and one that contradicts
+    its weights would only be in the way.
+    """
+    for path in files:
+        with open_weights(path) as file:
+            if any(key.endswith(".to_k.weight") for key in file.keys()):
+                return False
+    return True
+
+
 # --- into a module ----------------------------------------------------------------------------
 
 
@@ -268,17 +281,3 @@ def faults_message(files: list[Path], faults: dict[str, list[str]]) -> str:
         f"the weights in {folder} do not fit {folder / 'config.json'}: {'; '.join(parts)}."
         " Both must come from one repository and one revision: fetch them again"
     )
-
-
-# --- room -------------------------------------------------------------------------------------
-
-
-def free_memory(device: torch.device) -> int:
-    """Bytes that are free on a device; on the CPU, what programs could get without swapping."""
-    if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        return next(int(line.split()[1]) << 10 for line in lines if "MemAvailable" in line)
-    except (OSError, StopIteration):
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
