@@ -25,6 +25,7 @@ from minidiff.errors import UserError
 from minidiff.fast.graphed import GraphedUNet
 from minidiff.fast.split import SplitUNet
 from minidiff.io.devices import pick_device
+from minidiff.io.inputs import as_dtype
 from minidiff.io.paths import embeddings_file, weights_folder
 from minidiff.schedule import Schedule, cosine_schedule
 from minidiff.weights.manifest import differences, read_manifest
@@ -82,7 +83,7 @@ class Model:
 def load(
     folder: str | Path | None = None,
     device: str | torch.device | None = None,
-    dtype: torch.dtype | None = None,
+    dtype: torch.dtype | str | None = None,
     embeddings: str | Path | None = None,
     compile: bool = False,
 ) -> Model:
@@ -90,13 +91,13 @@ def load(
 
     folder  default: $MINIDIFF_WEIGHTS, else weights/emoji-64 of this repository
     device  default: cuda, else mps, else cpu
-    dtype   default: float32, but on cuda the dtype in which the UNet is stored
+    dtype   torch.float16 or its name; default: float32, but on cuda as the UNet is stored
     embeddings  a file of text states to use in place of the text encoder, see
                 deepfloyd/embeddings.py; default: $MINIDIFF_EMBEDDINGS, if that is set
     compile     let torch.compile fuse the steps of `fast_unet`; only on cuda, slow to start
     Raises UserError for anything missing, damaged, or not a stage-I model.
     """
-    folder = weights_folder(folder)
+    folder, dtype = weights_folder(folder), as_dtype(dtype)
     check_folder(folder)
     check_manifest(folder)
     device = pick_device(device)

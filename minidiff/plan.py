@@ -10,15 +10,14 @@ say nothing, and are sampled as the official pipeline does it.
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from torch import Tensor
 
 from minidiff.deepfloyd.checkpoint import read_json
 from minidiff.deepfloyd.config import read_fields
-from minidiff.equations import dynamic_threshold
+from minidiff.deepfloyd.scheduler import SchedulerConfig
 from minidiff.errors import UserError
 from minidiff.samplers import SAMPLERS, Sampler, make_sampler
 from minidiff.schedule import (
@@ -33,8 +32,6 @@ from minidiff.schedule import (
 
 WALK_FILE = "sampling.json"
 LIMITS = ("none", "clip", "threshold")
-# What the official scheduler_config.json says, the only one that is read so far.
-SPACING, LIMIT, VARIANCE = "leading", "threshold", "learned"
 
 
 @dataclass(frozen=True)
@@ -106,26 +103,33 @@ def make_plan(
     if limit is None:
         limit = advice.limit if recommended else None
     if limit is None:
-        limit = "none" if sampler == "course" else LIMIT
+        limit = "none" if sampler == "course" else limit_of(model.scheduler)
     if spacing is not None and kind != "number":
         raise UserError(f"steps {steps!r} is a list of timesteps: leave the spacing out")
     if spacing is None and kind == "number":
-        spacing = (advice.spacing if recommended else None) or SPACING
+        spacing = (advice.spacing if recommended else None) or model.scheduler.timestep_spacing
         spacing = "even" if sampler == "course" else spacing
     strength = advice.guidance if guidance is None else guidance
     tells = {"steps": steps, "sampler": sampler, "limit": limit}
     tells |= {} if spacing is None else {"spacing": spacing}
     tells |= {} if eta is None else {"eta": eta}
     return Plan(
-        pairs=make_pairs(kind, steps, spacing),
-        sampler=make_sampler(sampler, eta=eta, variance=VARIANCE if sampler == "ddpm" else None),
-        limit=make_limit(limit, model),
+        pairs=make_pairs(kind, steps, spacing, model.scheduler),
+        sampler=make_sampler(sampler, eta=eta, variance=own_variance(sampler, model.scheduler)),
+        limit=make_limit(limit, model.scheduler),
         guidance=strength,
         tells=tells,
     )
 
 
-def make_pairs(kind: str, steps: int | str, spacing: str | None) -> Pairs:
+def own_variance(sampler: str, scheduler: SchedulerConfig) -> str | None:
+    """The pipeline's own sampler takes the variance that the checkpoint's scheduler names."""
+    return scheduler.variance if sampler == "ddpm" else None
+
+
+def make_pairs(
+    kind: str, steps: int | str, spacing: str | None, scheduler: SchedulerConfig
+) -> Pairs:
     if kind == "course":
         return course_pairs()
     if kind != "number":
@@ -133,21 +137,22 @@ def make_pairs(kind: str, steps: int | str, spacing: str | None) -> Pairs:
     check_word("spacing", spacing, (*SPACINGS, "even"))
     if spacing == "even":
         return course_pairs(even_timesteps(int(steps)))
+    if spacing == scheduler.timestep_spacing:  # with its offset
+        return pipeline_pairs(scheduler.timesteps(int(steps)))
     return pipeline_pairs(spaced_timesteps(int(steps), spacing))
 
 
-def make_limit(name: str, model) -> Callable[[Tensor], Tensor] | None:
+def limit_of(scheduler: SchedulerConfig) -> str:
+    """The word for what a checkpoint's scheduler does to its estimates."""
+    return "threshold" if scheduler.thresholding else "clip" if scheduler.clip_sample else "none"
+
+
+def make_limit(name: str, scheduler: SchedulerConfig) -> Callable[[Tensor], Tensor] | None:
+    """What the word stands for, with the numbers of the checkpoint's scheduler."""
     check_word("limit", name, LIMITS)
     if name == "none":
         return None
-    if name == "clip":
-        return clip
-    return partial(dynamic_threshold, ratio=model.threshold_ratio, max_value=model.threshold_max)
-
-
-def clip(x0: Tensor) -> Tensor:
-    """An estimate of the clean picture, cut to [-1, 1]: no picture is whiter than white."""
-    return x0.clamp(-1, 1)
+    return replace(scheduler, thresholding=name == "threshold", clip_sample=True).limit
 
 
 def check_word(what: str, word: str, known: tuple[str, ...]) -> None:

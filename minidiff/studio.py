@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
@@ -27,11 +28,13 @@ from tqdm import tqdm
 from minidiff.deepfloyd.unet import Cond
 from minidiff.errors import UserError
 from minidiff.guidance import CFG, Anagram, Guidance, Hybrid
-from minidiff.io.pictures import Picture, to_image, to_mask, to_picture
+from minidiff.io.inputs import mask as as_mask
+from minidiff.io.inputs import pictures, whole_numbers
+from minidiff.io.pictures import read_mask, read_picture, to_image
 from minidiff.model import Model, load
 from minidiff.noise import SeededNoise
 from minidiff.plan import Plan, make_plan
-from minidiff.sampling import Step, denoise, keep_outside, noised_start
+from minidiff.sampling import Step, check_starts, denoise, keep_outside, noised_start
 from minidiff.views import View, find_view
 
 SEED = 180  # the course's
@@ -47,6 +50,7 @@ ELSEWHERE = {
     "image": "picture",
     "mask_image": "mask",
 }
+Picture = str | Path | Image.Image | np.ndarray | Tensor
 Progress = Callable[[int, int], None]
 
 
@@ -166,6 +170,7 @@ class Studio:
 
     def drawing(self, prompts, seeds=SEED, *, negative: str = "", **how) -> Job:
         plan, prompts, seeds = self.plan(**how), listed(prompts), seed_list(seeds)
+        self.check_texts(prompts, negative)
         asked = [prompt for prompt, _ in product(prompts, seeds)]
         return self.job(self.cfg(asked, plan.guidance, negative), seeds * len(prompts), plan)
 
@@ -173,6 +178,7 @@ class Studio:
         self, picture, prompt, seeds=SEED, *, i_start=None, strength=None, negative="", **how
     ) -> Job:
         plan, seeds = self.plan(**how), seed_list(seeds)
+        self.check_texts([prompt], negative)
         begin = [start for start in start_list(i_start, strength, len(plan)) for _ in seeds]
         guidance = self.cfg([prompt] * len(begin), plan.guidance, negative)
         times = len(begin) // len(seeds)
@@ -183,13 +189,14 @@ class Studio:
         self, picture, mask, prompt, seeds=SEED, *, invert=False, negative="", **how
     ) -> Job:
         plan, seeds = self.plan(**how), seed_list(seeds)
+        self.check_texts([prompt], negative)
         guidance = self.cfg([prompt] * len(seeds), plan.guidance, negative)
-        size = self.model.sample_size
-        hole = to_mask(mask, size, picture=picture, invert=invert)
+        hole = self.hole(mask, picture, invert)
         return self.job(guidance, seeds, plan, original=self.picture(picture), mask=hole)
 
     def anagrams(self, prompt, turned, seeds=SEED, view="flip", *, negative="", **how) -> Job:
         plan, seeds = self.plan(**how), seed_list(seeds)
+        self.check_texts([prompt, turned], negative)
         conds = tuple(self.cond([text] * len(seeds)) for text in (prompt, turned))
         views = (View(), find_view(view))
         uncond = self.cond([negative] * len(seeds))
@@ -197,6 +204,7 @@ class Studio:
 
     def hybrids(self, far, near, seeds=SEED, *, negative="", **how) -> Job:
         plan, seeds = self.plan(**how), seed_list(seeds)
+        self.check_texts([far, near], negative)
         conds = [self.cond([text] * len(seeds)) for text in (far, near, negative)]
         return self.job(Hybrid(*conds, plan.guidance), seeds, plan)
 
@@ -207,8 +215,8 @@ class Studio:
         def each(x: Tensor | None) -> Tensor | None:
             return None if x is None else x.to(self.model.device).expand(len(seeds), -1, -1, -1)
 
-        starts = [starts] * len(seeds) if isinstance(starts, int) else list(starts)
         plan = self.plan("course") if plan is None else plan
+        starts = check_starts(starts, len(seeds), len(plan))
         return Job(guidance, seeds, plan, starts, each(original), each(mask))
 
     # --- what they are made of -------------------------------------------------------------------
@@ -223,12 +231,14 @@ class Studio:
                 raise UserError(f"there is no argument {word}: {remedy}")
         return make_plan(self.model, steps, **words)
 
+    def check_texts(self, prompts: Sequence[str], negative: str = "") -> None:
+        """UserError for a prompt that says nothing or too much; the negative one may be empty."""
+        self.model.encode.check([*prompts, negative] if negative else list(prompts))
+
     @torch.no_grad()
     def cond(self, prompts: Sequence[str]) -> Cond:
         """Prompts as the UNet wants them, one row for each."""
         new = [p for p in dict.fromkeys(prompts) if p not in self._prepared]
-        if new:
-            self.model.encode.check([p for p in new if p])
         for prompt, states in zip(new, self.model.encode(new) if new else []):
             self._prepared[prompt] = self.model.unet.prepare(states[None])
         return Cond.cat([self._prepared[prompt] for prompt in prompts])
@@ -245,7 +255,22 @@ class Studio:
 
     def picture(self, picture: Picture) -> Tensor:
         """(1, 3, H, W) in [-1, 1] on the model's device, from whatever kind of picture."""
-        return to_picture(picture, self.model.sample_size).to(self.model.device)
+        side = self.model.sample_size
+        if isinstance(picture, (str, Path)):
+            return read_picture(picture, side).to(self.model.device)
+        x = pictures(as_image(picture), self.model.device, size=side)
+        if x.shape != (1, 3, side, side):
+            raise UserError(f"give one picture of {side}x{side} pixels, not {tuple(x.shape)}")
+        return x
+
+    def hole(self, mask: Picture, picture: Picture, invert: bool = False) -> Tensor:
+        """(1, 1, H, W): 1 where a mask of whatever kind is white, or black with `invert`."""
+        if isinstance(mask, (str, Path)):
+            file = picture if isinstance(picture, (str, Path)) else None
+            m = read_mask(mask, self.model.sample_size, picture=file, invert=invert)
+            return m.to(self.model.device)
+        m = (as_mask(as_image(mask), self.picture(picture)) >= 0.5).float()
+        return 1 - m if invert else m
 
     # --- walking ---------------------------------------------------------------------------------
 
@@ -303,13 +328,21 @@ def suitable_batch(model: Model) -> int:
     return 16 if model.device.type == "cpu" else 32
 
 
+def as_image(picture):
+    """An array of bytes or truth values as a PIL picture, which may have any size."""
+    if not isinstance(picture, np.ndarray) or picture.dtype not in (np.uint8, np.bool_):
+        return picture
+    whole = picture.dtype == np.uint8 and picture.max(initial=0) > 1
+    return Image.fromarray(picture if whole else picture.astype(np.uint8) * 255)
+
+
 def listed(prompts: str | Sequence[str]) -> list[str]:
     return [prompts] if isinstance(prompts, str) else list(dict.fromkeys(prompts))
 
 
 def seed_list(seeds: int | Iterable[int]) -> list[int]:
     """One seed, or several, as a list of whole numbers."""
-    seeds = [seeds] if isinstance(seeds, int) else list(seeds)
+    seeds = whole_numbers(seeds, "a seed")
     if not seeds:
         raise UserError("give at least one seed")
     return seeds

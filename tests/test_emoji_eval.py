@@ -3,6 +3,7 @@
 import functools
 import json
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -141,6 +142,9 @@ class TinyModel:
     """The interface of minidiff.load with random weights and a bag of words for a text encoder."""
 
     name = "tiny"
+    folder = Path("no folder")
+    device = torch.device("cpu")
+    sample_size = 64
 
     def __init__(self):
         torch.manual_seed(0)

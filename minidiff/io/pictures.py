@@ -1,4 +1,4 @@
-"""Reading a picture or a mask of the user's, whatever kind of file or object it is.
+"""Reading a picture or a mask of the user's, whatever kind of file it is.
 
 What a person sees in a viewer is what the model gets: turned the way the camera says, transparent
 parts on white, all kinds of colour turned into RGB. Files are never written here.
@@ -19,47 +19,6 @@ MAX_PIXELS = 100_000_000  # a larger one is asked to be made smaller before it f
 SOFT_SHARE = 0.1  # more grey than the smooth edge of a drawn shape: worth a word
 
 
-Picture = str | Path | Image.Image | np.ndarray | Tensor
-
-
-def to_picture(picture: Picture, size: int = 64) -> Tensor:
-    """(1, 3, size, size) float32 in [-1, 1], of a file, a PIL picture, an array or a tensor.
-
-    An array is (H, W, 3), (H, W, 4) or (H, W) of uint8. A tensor is (3, size, size), or that with
-    a batch of 1, in [-1, 1] already. UserError for other shapes, dtypes and ranges.
-    """
-    if not isinstance(picture, Tensor):
-        return read_picture(picture, size)
-    x = picture[0] if picture.ndim == 4 and len(picture) == 1 else picture
-    if x.shape != (3, size, size) or not x.is_floating_point():
-        raise UserError(
-            f"a picture as a tensor is float, (3, {size}, {size}) in [-1, 1], not {x.dtype}"
-            f" {tuple(picture.shape)}; a PIL picture or a file may have any size"
-        )
-    if not bool(x.isfinite().all()) or x.abs().max() > 2:
-        raise UserError(
-            f"a picture as a tensor lies in [-1, 1], and this one in {x.min():g}..{x.max():g}"
-        )
-    return x[None].float()
-
-
-def to_mask(
-    mask: Picture, size: int = 64, *, picture: Picture | None = None, invert: bool = False
-) -> Tensor:
-    """(1, 1, size, size) float32 of 0 and 1, of what `to_picture` takes, or a bool array.
-
-    A tensor is (size, size), with or without leading 1s, of 0 (keep) and 1 (make anew).
-    """
-    if not isinstance(mask, Tensor):
-        return read_mask(mask, size, picture=picture, invert=invert)
-    if mask.numel() != size * size or mask.shape[-2:] != (size, size):
-        raise UserError(f"a mask as a tensor is ({size}, {size}), not {tuple(mask.shape)}")
-    values = mask.float().reshape(1, 1, size, size)
-    if not bool(((values == 0) | (values == 1)).all()):
-        raise UserError("a mask as a tensor holds 0 (keep) and 1 (make anew) only")
-    return 1 - values if invert else values
-
-
 def to_image(x: Tensor, low: float = -1.0, high: float = 1.0) -> Image.Image:
     """A (3, H, W) or (1, H, W) tensor whose black is `low` and white is `high`, as a picture.
 
@@ -74,7 +33,7 @@ def to_image(x: Tensor, low: float = -1.0, high: float = 1.0) -> Image.Image:
     return Image.fromarray(levels.expand(3, -1, -1).permute(1, 2, 0).numpy())
 
 
-def read_picture(path: Picture, size: int = 64) -> Tensor:
+def read_picture(path: str | Path, size: int = 64) -> Tensor:
     """The picture's middle square, size x size: (1, 3, size, size) float32 in [-1, 1].
 
     UserError for what is not a picture, is cut short, or is larger than 100 million pixels.
@@ -124,12 +83,8 @@ def check_mask(mask: Tensor, values: Tensor, path: str | Path) -> None:
 # --- any file to RGB --------------------------------------------------------------------------
 
 
-def open_image(path: Picture) -> Image.Image:
+def open_image(path: str | Path) -> Image.Image:
     """The decoded first frame, turned as its EXIF says. UserError for anything else."""
-    if isinstance(path, Image.Image):
-        return ImageOps.exif_transpose(path)
-    if isinstance(path, np.ndarray):
-        return image_of_array(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # our own limit stands below
@@ -153,19 +108,6 @@ def open_image(path: Picture) -> Image.Image:
     if frames > 1:
         warnings.warn(f"{path} has {frames} frames: the first one is used")
     return image
-
-
-def image_of_array(array: np.ndarray) -> Image.Image:
-    """An array of bytes, or a bool mask, as a picture. UserError for other arrays."""
-    if array.dtype == bool:
-        array = array.astype(np.uint8) * 255
-    channels = {2: (), 3: array.shape[2:]}.get(array.ndim, (0,))
-    if array.dtype != np.uint8 or channels not in ((), (3,), (4,)):
-        raise UserError(
-            "a picture as an array is uint8, (H, W), (H, W, 3) or (H, W, 4), not"
-            f" {array.dtype} {array.shape}"
-        )
-    return Image.fromarray(array)
 
 
 def flatten(image: Image.Image, background: int) -> Image.Image:
