@@ -37,6 +37,7 @@ class Order:
     scene     one of grade/scenes.py's; prompts, seed, steps: see scenes.Stage
     exercises that are graded afterwards
     own_unet  load the demo with the copy's networks, in place of asking the page: see needs_unet
+    cpu_limit seconds of the processor, None for the usual ones
     """
 
     changes: dict[str, str]
@@ -47,6 +48,7 @@ class Order:
     exercises: tuple[str, ...] = ()
     weights: str | None = None
     own_unet: bool = False
+    cpu_limit: float | None = None
 
 
 @dataclass
@@ -68,7 +70,7 @@ def serve(order: Order, talk: Connection, report: Connection) -> None:
 
     with tempfile.TemporaryDirectory() as folder:
         copy_with(order.changes, Path(folder))
-        limit = OWN_UNET_LIMIT if order.own_unet else CPU_LIMIT
+        limit = order.cpu_limit or (OWN_UNET_LIMIT if order.own_unet else CPU_LIMIT)
         outcome = sandbox.call(lambda: perform(order, Path(folder), talk), limit, wait=3600)
         talk.close()
         if outcome.kind != "ok":

@@ -1,12 +1,12 @@
 """What a model can be asked for: names that complete as one types, and a few examples."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from minidiff.deepfloyd.checkpoint import read_json
 from minidiff.deepfloyd.embeddings import PrecomputedText
 
-NAMES_FILE = "names.json"  # beside a checkpoint that knows names only
+NAMES_FILE = "tokenizer/emoji_names.json"  # of a checkpoint that knows names only
 DEMO_EXAMPLES = (
     "a cat", "red heart", "a rocket", "a fluent emoji of pizza", "a red apple on a blue background",
     "sunflower",
@@ -39,6 +39,5 @@ def read_names(folder) -> tuple[str, ...]:
     path = folder / NAMES_FILE
     if not path.is_file():
         return ()
-    found = json.loads(path.read_text(encoding="utf-8"))
-    names = found if isinstance(found, list) else list(found)
-    return tuple(sorted({str(name) for name in names}, key=lambda name: (len(name), name)))
+    names = {str(name) for name in read_json(path).values()}
+    return tuple(sorted(names, key=lambda name: (len(name), name)))
