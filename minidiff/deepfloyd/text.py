@@ -44,6 +44,11 @@ def stays_fp32(key: str) -> bool:
     return key.endswith(".wo.weight")
 
 
+def find_text_weights(folder: Path, dtype: torch.dtype) -> list[Path]:
+    """The text encoder's files for a model of this dtype."""
+    return find_weights(folder / "text_encoder", "model", fp16_first=dtype != torch.float32)
+
+
 @dataclass
 class TextEncoder:
     """An official folder's text_encoder/ and tokenizer/, read at the first prompt.
@@ -69,7 +74,7 @@ class TextEncoder:
                     f" only {config.vocab_size} embeddings: they are not of one checkpoint"
                 )
             encoder = build(lambda: T5Encoder(config))
-            files = find_weights(part, "model", fp16_first=self.dtype != torch.float32)
+            files = find_text_weights(self.folder, self.dtype)
             how = {"aliases": ALIASES, "fp32": stays_fp32}
             if self.streams(encoder):
                 encoder = StreamedT5(encoder, files, self.device, self.dtype, **how)

@@ -155,6 +155,11 @@ class Tokenizer:
 def open_sentencepiece(path: Path) -> sentencepiece.SentencePieceProcessor:
     """The model file, checked for T5's ids. UserError if it is absent, damaged or another kind."""
     if not path.is_file():
+        if path.with_name("tokenizer.json").is_file():
+            raise UserError(
+                f"{path} is not there, only tokenizer.json, which is not read here: fetch"
+                " spiece.model, which the same repository has"
+            )
         raise UserError(f"{path} is not there: a checkpoint needs its tokenizer; fetch it again")
     try:
         pieces = sentencepiece.SentencePieceProcessor(model_file=str(path))

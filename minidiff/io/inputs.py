@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from minidiff.errors import UserError
-from minidiff.io.pictures import flatten, square
+from minidiff.io.decode import flatten, square
 
 LARGEST = 8.0  # of a picture in [-1, 1] with its noise; 12,288 draws reach 5
 DTYPES = {"fp32": "float32", "fp16": "float16", "half": "float16", "bf16": "bfloat16"}
