@@ -63,12 +63,18 @@ def read_mask(
             f"the mask {path} is {image.width}x{image.height} but {picture} is"
             f" {other.width}x{other.height}: make the mask the picture's size"
         )
+    mask = mask_of(image, size, other, path, invert)
+    if picture is not None and PACKAGE not in expanded(path).resolve().parents:
+        warnings.warn(f"by the mask {path}, {mask.mean():.0%} of the picture is made anew")
+    return mask
+
+
+def mask_of(image, size: int, other=None, path="", invert: bool = False) -> Tensor:
+    """The same for a PIL picture; other: the picture that it belongs to, if that is known."""
     marks = marks_of(image, other, path, invert)
     values = np.asarray(square(marks, size), dtype=np.float32) / 255
     mask = torch.from_numpy((values >= 0.5).astype(np.float32))[None, None]
     check_mask(mask, values, np.asarray(middle(marks)) >= 128, path)
-    if PACKAGE not in expanded(path).resolve().parents:  # the shipped ones need no word
-        warnings.warn(f"by the mask {path}, {mask.mean():.0%} of the picture is made anew")
     return mask
 
 
