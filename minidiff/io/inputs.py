@@ -188,9 +188,13 @@ def one_number(value, what: str) -> int:
 def timesteps(value, count: int, device, top: int = 1000) -> Tensor:
     """t of a network's call as (count,): one for all pictures, or one each.
 
+    A single float may lie between two timesteps, as flow matching's times do.
     UserError for what is not 0 to top - 1, as far as it can be seen without waiting for a GPU.
     """
-    if not (isinstance(value, Tensor) and value.device.type != "cpu"):
+    between = isinstance(value, float) and 0 < value < top - 1
+    if between:
+        value = torch.tensor([value], device=device)
+    elif not (isinstance(value, Tensor) and value.device.type != "cpu"):
         value = torch.tensor(timesteps_of(value, count, top), device=device)
     value = value.reshape(-1)
     if len(value) not in (1, count):
