@@ -265,8 +265,9 @@ def test_a_perfect_model_has_no_variance_term_at_the_posterior(bench):
 
 def test_best_blur_does_not_blur_a_clean_picture():
     x0 = torch.rand(1, 3, 64, 64) * 2 - 1
-    error, sigma = measure_noise.best_blur(x0, x0, torch.ones(1, 1, 1, 1))
-    assert sigma == measure_noise.SIGMAS[0] and error < 0.01
+    blur = measure_noise.best_blur(x0, x0, torch.ones(1, 1, 1, 1))
+    assert blur.sigma == measure_noise.SIGMAS[0] and blur.error < 0.01
+    assert torch.allclose(blur.picture, x0, atol=0.3)
 
 
 # --- illusions and sheets ------------------------------------------------------------------------

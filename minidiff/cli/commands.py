@@ -41,11 +41,18 @@ def train_emoji(out: str, **options) -> Path:
     return train(out, **options)
 
 
-def eval_demo(fast: bool, out: str, weights: str | None = None) -> Path:
+def eval_demo(
+    fast: bool,
+    out: str,
+    weights: str | None = None,
+    only: str | None = None,
+    samples: int | None = None,
+) -> Path:
     from minidiff.emoji.evaluate import evaluate
 
     check_writable(out)
-    evaluate(weights, fast, report=out)
+    names = None if only is None else only.replace(",", " ").split()
+    evaluate(weights, fast, report=out, only=names, samples=samples)
     return Path(out)
 
 
