@@ -89,7 +89,7 @@ lint: $(call needs,dev) ## style
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 
-data: $(call needs,train) ## fetch training data: SETS="mnist fashion emoji" (default: mnist), YES=1
+data: $(call needs,train) ## fetch training data: SETS="mnist fashion emoji emoji-256" (default: mnist), YES=1
 	$(minidiff) data $(if $(call given,SETS),$$SETS) $(call flag,YES,yes)
 
 weights: $(call needs,dev) ## fetch an official model: MODEL=IF-I-L TEXT_ENCODER=1 TO=DIR
@@ -103,8 +103,8 @@ eval-mnist: $(call needs,dev) ## measure Part B's models: WEIGHTS= SAMPLES=
 	$(minidiff) eval-mnist $(call opt,WEIGHTS,weights) $(call opt,SAMPLES,samples) \
 	  $(call opt,OUT,out)
 
-train-emoji: $(call needs,train) ## train the demo checkpoint on a GPU: STEPS= or SECONDS=, OUT=
-	$(minidiff) train-emoji $(call opt,STEPS,steps) $(call opt,SECONDS,seconds) \
+train-emoji: $(call needs,train) ## train the demo on a GPU, or its STAGE=2 anywhere: STEPS= or SECONDS=
+	$(minidiff) train-emoji $(call opt,STAGE,stage) $(call opt,STEPS,steps) $(call opt,SECONDS,seconds) \
 	  $(call opt,BATCH,batch) $(call opt,START_FROM,start-from) $(call opt,OUT,out)
 
 eval-demo: $(call needs,dev) ## measure what the demo draws: WEIGHTS= FAST=1 ONLY= SAMPLES=

@@ -14,10 +14,12 @@ Symbols (equation numbers "A.n" and "B.n" are the course's)
 
 References
     DDPM     Ho, Jain, Abbeel 2020, arXiv 2006.11239
+    DDIM     Song, Meng, Ermon 2020, arXiv 2010.02502
     IDDPM    Nichol, Dhariwal 2021, arXiv 2102.09672
     CFG      Ho, Salimans 2022, arXiv 2207.12598
     Imagen   Saharia et al. 2022, arXiv 2205.11487
     RePaint  Lugmayr et al. 2022, arXiv 2201.09865
+    DPM++    Lu et al. 2022, arXiv 2211.01095
 """
 
 import torch
@@ -34,6 +36,12 @@ def x0_from_eps(x_t: Tensor, eps: Tensor, abar: Tensor) -> Tensor:
     """The clean picture that x_t and its noise imply: A.2 solved for x0.  DDPM eq. 15."""
     # x0 = (x_t - sqrt(1 - abar) eps) / sqrt(abar)
     return (x_t - (1 - abar) ** 0.5 * eps) / abar**0.5
+
+
+def eps_from_x0(x_t: Tensor, x0: Tensor, abar: Tensor) -> Tensor:
+    """The noise in x_t if x0 is the clean picture: A.2 solved for eps.  DDPM eq. 9."""
+    # eps = (x_t - sqrt(abar) x0) / sqrt(1 - abar)
+    return (x_t - abar**0.5 * x0) / (1 - abar) ** 0.5
 
 
 def posterior_mean(x_t: Tensor, x0: Tensor, abar: Tensor, abar_prev: Tensor) -> Tensor:
@@ -71,6 +79,48 @@ def add_noise(mean: Tensor, log_variance: Tensor, eps: Tensor) -> Tensor:
     return mean + (0.5 * log_variance).exp() * eps
 
 
+def ddim_step(
+    x0: Tensor, eps: Tensor, z: Tensor, abar: Tensor, abar_prev: Tensor, eta: float = 0.0
+) -> Tensor:
+    """x_{t_prev} by the forward process, with estimates in place of the truth.  DDIM eq. 12, 16.
+
+    z is fresh noise. eta says how much of the noise is z: none at 0, and at 1 as much as a step of
+    A.3 adds with the posterior variance. The rest is eps, the noise that was there.
+    """
+    # sqrt(abar') x0 + sqrt(1 - abar' - sigma^2) eps + sigma z,  sigma^2 = eta^2 posterior variance
+    variance = eta**2 * posterior_variance(abar, abar_prev)
+    kept = (1 - abar_prev - variance).clamp(min=0)  # rounding may take it below 0
+    return abar_prev**0.5 * x0 + kept**0.5 * eps + variance**0.5 * z
+
+
+def half_log_snr(abar: Tensor) -> Tensor:
+    """lambda = log(sqrt(abar) / sqrt(1 - abar)): grows as the noise goes.  DPM++ section 2.1."""
+    return 0.5 * (abar / (1 - abar)).log()
+
+
+def dpm_step(
+    x_t: Tensor,
+    x0: Tensor,
+    abar: Tensor,
+    abar_prev: Tensor,
+    x0_last: Tensor | None = None,
+    abar_last: Tensor | None = None,
+) -> Tensor:
+    """x_{t_prev} from x_t and the last two estimates of x0.  DPM++ algorithm 2 (2M).
+
+    x0_last, abar_last   the estimate of the step before and the level it was made at. Without
+                         them the step is of first order: DPM++ eq. 9, the same as DDIM's at eta 0.
+    """
+    if x0_last is not None:  # x0 as it would be halfway, by the slope between the two estimates
+        now = half_log_snr(abar)
+        h, h_last = half_log_snr(abar_prev) - now, now - half_log_snr(abar_last)
+        # D = (1 + h / (2 h_last)) x0 - h / (2 h_last) x0_last
+        x0 = x0 + h / (2 * h_last) * (x0 - x0_last)
+    # sigma'/sigma x_t + (sqrt(abar') - sqrt(abar) sigma'/sigma) x0,  sigma = sqrt(1 - abar)
+    ratio = ((1 - abar_prev) / (1 - abar)) ** 0.5
+    return ratio * x_t + (abar_prev**0.5 - abar**0.5 * ratio) * x0
+
+
 def classifier_free_guidance(eps_uncond: Tensor, eps_cond: Tensor, scale: float) -> Tensor:
     """Push the estimate along what the prompt changes.  Course A.4, CFG eq. 6 with w = scale - 1.
 
@@ -78,6 +128,11 @@ def classifier_free_guidance(eps_uncond: Tensor, eps_cond: Tensor, scale: float)
     """
     # eps = eps_u + gamma (eps_c - eps_u)
     return eps_uncond + scale * (eps_cond - eps_uncond)
+
+
+def static_threshold(x0: Tensor, limit: float = 1.0) -> Tensor:
+    """An over-guided x0 clipped to [-limit, limit], where pictures lie.  Imagen section 2.3."""
+    return x0.clamp(-limit, limit)
 
 
 def dynamic_threshold(x0: Tensor, ratio: float = 0.95, max_value: float = 1.5) -> Tensor:

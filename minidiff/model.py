@@ -1,13 +1,14 @@
 """Opening a checkpoint: the folder becomes one object with the UNet, the schedule and the text."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 
 import torch
 
 from minidiff.deepfloyd.checkpoint import (
+    attends_to_text_alone,
     build,
     check_headers,
     find_weights,
@@ -98,6 +99,8 @@ def load(
     config = UNetConfig.from_dict(raw)
     wide = dtype == torch.float32 or (dtype is None and device.type != "cuda")
     files = find_weights(folder / "unet", "diffusion_pytorch_model", fp16_first=not wide)
+    if config.upscales:
+        config = replace(config, only_cross_attention=attends_to_text_alone(files))
     unet = build(lambda: UNet(config))
     check_headers(unet, files)
     if dtype is None:

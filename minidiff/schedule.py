@@ -142,10 +142,56 @@ def pipeline_pairs(timesteps: list[int]) -> Pairs:
 
 def leading_timesteps(num_steps: int, num_timesteps: int = 1000) -> list[int]:
     """The official pipeline's default spacing, 'leading': (n-1) r, ..., r, 0 with r = T // n."""
-    if not 1 <= num_steps <= num_timesteps:
-        raise UserError(f"steps must be 1 to {num_timesteps}, not {num_steps}")
+    check_steps(num_steps, num_timesteps)
     stride = num_timesteps // num_steps
     return [i * stride for i in reversed(range(num_steps))]
+
+
+def trailing_timesteps(num_steps: int, num_timesteps: int = 1000) -> list[int]:
+    """'trailing': counted down from the end, T - 1 first, the last one r - 1 with r = T / n.
+
+    For some n, such as 61, the reference lists one timestep more, -1; it is left out here.
+    """
+    check_steps(num_steps, num_timesteps)
+    stride = (num_timesteps - num_timesteps / num_steps) - num_timesteps  # rounded as NumPy does
+    return [round(num_timesteps + i * stride) - 1 for i in range(num_steps)]
+
+
+def linspace_timesteps(num_steps: int, num_timesteps: int = 1000) -> list[int]:
+    """'linspace': n timesteps from 999 to 0, both ends included. One step is at 0."""
+    check_steps(num_steps, num_timesteps)
+    stride = (num_timesteps - 1) / max(num_steps - 1, 1)
+    return [round(i * stride) for i in reversed(range(num_steps))]
+
+
+SPACINGS = {
+    "leading": leading_timesteps,
+    "trailing": trailing_timesteps,
+    "linspace": linspace_timesteps,
+}
+
+
+def spaced_timesteps(num_steps: int, spacing: str = "leading") -> list[int]:
+    """n timesteps for `pipeline_pairs`, spaced as DDPMScheduler and DDIMScheduler define it."""
+    if spacing not in SPACINGS:
+        raise UserError(f"no spacing is called {spacing!r}; known: {', '.join(SPACINGS)}")
+    return SPACINGS[spacing](num_steps)
+
+
+def even_timesteps(num_steps: int, start: int = 990) -> list[int]:
+    """n + 1 timesteps from `start` to 0 for `course_pairs`: its walk in any number of steps.
+
+    33 steps are the course's own list. It begins where no picture is left to be seen, and not at
+    999, where x0 is divided by sqrt(abar) = 1/20,000.
+    """
+    check_steps(num_steps, start)
+    return [round(start * i / num_steps) for i in reversed(range(num_steps + 1))]
+
+
+def check_steps(num_steps: int, most: int) -> None:
+    """UserError unless so many steps fit."""
+    if not 1 <= num_steps <= most:
+        raise UserError(f"steps must be 1 to {most}, not {num_steps}")
 
 
 def check_timesteps(timesteps: list[int], num_timesteps: int = 1000) -> None:

@@ -35,9 +35,13 @@ def fill(module: nn.Module) -> nn.Module:
 
 
 def unet_inputs(config: dict, batch: int = 2, size: tuple[int, int] = (16, 24)) -> dict:
-    """x (B, 3, H, W), another t for every picture, text (B, 77, encoder_hid_dim)."""
+    """x (B, 3, H, W), another t for every picture, text (B, 77, encoder_hid_dim).
+
+    For stage II x has 6 channels, and there is a level (B,).
+    """
     t = torch.tensor([999, 0, 417, 30])[:batch]
-    return {
+    level = torch.tensor([250, 999, 0, 30])[:batch]
+    return ({"level": level} if "class_embed_type" in config else {}) | {
         "x": values("x", (batch, config["in_channels"], *size)),
         "t": t,
         "text": values("text", (batch, 77, config["encoder_hid_dim"])),

@@ -65,7 +65,8 @@ def unets() -> tuple[Tensors, dict]:
     for name, config in UNETS.items():
         unet, inputs = fill(UNet2DConditionModel(**config)), unet_inputs(config)
         with recorded(unet, sampled) as outputs:
-            answer = unet(inputs["x"], inputs["t"], encoder_hidden_states=inputs["text"]).sample
+            states, level = inputs["text"], inputs.get("level")
+            answer = unet(inputs["x"], inputs["t"], states, class_labels=level).sample
         tensors[f"{name}/output"] = answer
         tensors[f"{name}/layers"] = torch.stack(list(outputs.values()))
         layers[name] = list(outputs)

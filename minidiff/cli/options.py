@@ -48,7 +48,7 @@ def dtype(text: str):
 
 DEVICE = option("--device", help="cuda, mps or cpu; default: the first of these that is there")
 MNIST_DEVICE = option("--device", help="cuda, mps or cpu; default: cuda where it is, else cpu")
-DATA_SETS = "mnist, fashion or emoji; default: mnist"
+DATA_SETS = "mnist, fashion, emoji or emoji-256; default: mnist"
 CHECKPOINT = option("--weights", metavar="DIR", help="default: $MINIDIFF_WEIGHTS, else the demo")
 EMBEDDINGS = option("--embeddings", metavar="FILE", help="text states in place of a text encoder")
 NUMBERS = option("numbers", nargs="*", help="of chapters, such as 05; default: all")

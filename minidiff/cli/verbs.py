@@ -178,14 +178,15 @@ VERBS = {
         "eval-mnist --samples 200",
     ),
     "train-emoji": Verb(
-        "train the demo checkpoint (needs a GPU)",
+        "train the demo checkpoint (needs a GPU; its second stage does not)",
         "minidiff.cli.commands:train_emoji",
         [
+            option("--stage", type=int, default=1, help="1 draws (default), 2 enlarges to 256"),
             option("--steps", type=int, metavar="N", help="train this many steps, or ..."),
             option("--seconds", type=float, metavar="S", help="... this long"),
             option("--batch", type=int, metavar="N", help="pictures per step and GPU"),
             option("--start-from", metavar="DIR", help="begin with a checkpoint's weights"),
-            option("--out", default="runs/emoji", metavar="DIR", help="default: runs/emoji"),
+            option("--out", metavar="DIR", help="default: runs/emoji, or runs/emoji-256"),
         ],
         "train-emoji --seconds 600",
     ),

@@ -143,6 +143,19 @@ def stored_dtype(path: Path) -> torch.dtype:
     return STORED_DTYPES[name]
 
 
+def attends_to_text_alone(files: list[Path]) -> bool:
+    """Whether a UNet's attention has no keys of the pixels' own: it was built so in stage II.
+
+    The files decide. What official configs say here could not be seen, and one that contradicts
+    its weights would only be in the way.
+    """
+    for path in files:
+        with open_weights(path) as file:
+            if any(key.endswith(".to_k.weight") for key in file.keys()):
+                return False
+    return True
+
+
 # --- into a module ----------------------------------------------------------------------------
 
 

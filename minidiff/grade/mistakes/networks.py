@@ -297,7 +297,7 @@ NETWORKS = [
     attention(
         name="text-keys-left-out",
         old="k = torch.cat([text_k, self.to_k(pixels)], dim=1)\n"
-        "        v = torch.cat([text_v, self.to_v(pixels)], dim=1)",
+        "            v = torch.cat([text_v, self.to_v(pixels)], dim=1)",
         new="k, v = self.to_k(pixels), self.to_v(pixels)",
         caught_by="one softmax over text and pixels",
         hint="The pixels attend to each other only; the prompt is not among the keys.",
