@@ -1,28 +1,36 @@
-"""Measurements of the grounds that section 0's walk leaves: white or not, plain or grainy.
+"""Measurements of the grounds that a walk leaves: white or not, plain or grainy.
 
-Section 0 samples as the checkpoint's scheduler_config.json says, with the official pipeline's own
-list of timesteps. The course's walk, which starts at 990, is what it is compared with.
+The official pipeline walks as the checkpoint's scheduler_config.json says, which keeps x0 within
+bounds and begins where the spacing begins: in ten leading steps at t = 900. The same bounds on a
+walk that begins at 990 are its rival; the course's own walk, without bounds, is what both are
+compared with.
 """
 
 import torch
 
 from minidiff.emoji.judge import grain, on_border
-from minidiff.emoji.workbench import Row, Workbench, share_row, spread
+from minidiff.emoji.workbench import Row, Workbench, even_pairs, share_row, spread
+from minidiff.schedule import pipeline_pairs
 
-PIPELINE_STEPS = (10, 20, 50, 80)
+STEPS = (10, 20, 50, 80)
 WHITE_GOALS = {10: ">= 0.80", 20: ">= 0.95", 50: ">= 0.95", 80: ">= 0.95"}
 WHITE_FROM = 0.9  # the mean of the border, of 1
 
 
 def grounds(bench: Workbench) -> list[Row]:
-    """Prompts that name no background, drawn in 10, 20, 50 and 80 steps of the pipeline's walk."""
+    """Prompts that name no background, in few and in many steps of both walks."""
     free = [concept for concept in bench.prompts["naming"] if concept["code"] in bench.clear]
     texts = [concept["name"] for concept in spread(free, bench.plan.grounds)]
     rows = ground_rows("the course's walk", bench.draw(texts), "")
-    limit = f"<= {rows[1].value:.3f}"
-    for steps in PIPELINE_STEPS:
-        samples = bench.draw(texts, steps=steps, pipeline=True)
-        rows += ground_rows(f"section 0, {steps} steps", samples, WHITE_GOALS[steps], limit)
+    limit, scheduler = f"<= {rows[1].value:.3f}", bench.model.scheduler
+    for steps in STEPS:
+        walks = {
+            "as its scheduler says": pipeline_pairs(scheduler.timesteps(steps)),
+            "from 990": even_pairs(steps),
+        }
+        for name, pairs in walks.items():
+            samples = bench.draw(texts, pairs=pairs, threshold=scheduler.limit)
+            rows += ground_rows(f"{steps} steps {name}", samples, WHITE_GOALS[steps], limit)
     return rows
 
 

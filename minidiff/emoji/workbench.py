@@ -18,7 +18,7 @@ from minidiff.emoji.prompts import COLOURS, clear_borders, read_prompts
 from minidiff.guidance import CFG, Guidance
 from minidiff.noise import SeededNoise
 from minidiff.sampling import denoise, last
-from minidiff.schedule import Pairs, course_pairs
+from minidiff.schedule import Pairs, course_pairs, even_timesteps
 
 STEPS, SCALE = 33, 7.0
 BATCH_ON_GPU, BATCH_ON_CPU = 300, 8  # pictures sampled at once; a CPU likes its cache
@@ -89,33 +89,41 @@ class Workbench:
         seeds: list[int] | None = None,
         steps: int = STEPS,
         scale: float = SCALE,
-        fixed_v: float | None = None,
+        **walk,
     ) -> Tensor:
-        """A guided sample per text: (B, 3, 64, 64), fp32. Without seeds they are 0, 1, 2, ..."""
+        """A guided sample per text: (B, 3, 64, 64), fp32. Without seeds they are 0, 1, 2, ...
+
+        walk: options of draw_guided.
+        """
         seeds = list(range(len(texts))) if seeds is None else seeds
 
         def guide(rows: slice) -> Guidance:
             cond = self.prepare(texts[rows])
             return CFG(cond, self.nothing.take([0] * len(cond)), scale)
 
-        return self.draw_guided(guide, seeds, steps, fixed_v)
+        return self.draw_guided(guide, seeds, steps, **walk)
 
     def draw_guided(
         self,
         guide: Callable[[slice], Guidance],
         seeds: list[int],
         steps: int = STEPS,
-        fixed_v: float | None = None,
+        pairs: Pairs | None = None,
+        **options,
     ) -> Tensor:
-        """A sample per seed, a batch at a time; guide(rows) makes the guidance of those rows."""
-        unet, schedule, walk = self.model.fast_unet, self.model.schedule, even_pairs(steps)
+        """A sample per seed, a batch at a time; guide(rows) makes the guidance of those rows.
+
+        pairs: a walk in place of the course's in so many steps. options: of sampling.denoise.
+        """
+        unet, schedule = self.model.fast_unet, self.model.schedule
+        walk = even_pairs(steps) if pairs is None else pairs
         done = []
         batches = range(0, len(seeds), self.batch)
         for first in tqdm(batches, "batches", leave=False, disable=len(batches) == 1):
             rows = slice(first, first + self.batch)
             noise = SeededNoise(seeds[rows], device=self.device)
             x = noise.draw()
-            turns = denoise(unet, schedule, x, walk, guide(rows), noise, fixed_v=fixed_v)
+            turns = denoise(unet, schedule, x, walk, guide(rows), noise, **options)
             done.append(last(turns))
         return torch.cat(done)
 
@@ -138,9 +146,9 @@ def spread(items: Sequence, count: int) -> list:
     return [items[i * len(items) // count] for i in range(count)]
 
 
-def even_pairs(steps: int, start: int = 990) -> Pairs:
+def even_pairs(steps: int) -> Pairs:
     """The course's walk from 990 to 0 in any number of steps; 33 gives its stride of 30."""
-    return course_pairs([round(start * (steps - i) / steps) for i in range(steps + 1)])
+    return course_pairs(even_timesteps(steps))
 
 
 def on_white(images: Tensor) -> Tensor:
