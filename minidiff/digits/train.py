@@ -18,7 +18,7 @@ from tqdm import tqdm
 from minidiff.digits import samples
 from minidiff.digits.trainer import Trainer
 from minidiff.errors import UserError
-from minidiff.io.devices import pick_device, place_in_team
+from minidiff.io.devices import my_share, pick_device
 from minidiff.io.files import save_atomically
 from minidiff.io.paths import ROOT
 from minidiff.mnist.checkpoint import RECIPES, save_model
@@ -154,8 +154,7 @@ def main(
     configure(device, mode)
     digits = load_digits("train", dataset, data_folder)
     jobs = [(name, seed) for seed in seeds for name in models]
-    rank, world = place_in_team()
-    for name, seed in jobs[rank::world]:
+    for name, seed in my_share(jobs):
         folder = run_folder(out, dataset, seed) / f"run-{name}"
         folder.mkdir(parents=True, exist_ok=True)  # or fail before the work
         trainer = Trainer(RECIPES[name], digits, seed, device, mode)

@@ -3,12 +3,12 @@
 import json
 from pathlib import Path
 
-import matplotlib.figure
 import torch
 
 from minidiff.errors import UserError
 from minidiff.figures.page import Figure, Section, Table
 from minidiff.io.files import save_atomically
+from minidiff.io.surroundings import import_matplotlib
 
 WINDOW = 50  # steps in a running mean
 RESULTS = (
@@ -24,7 +24,10 @@ def loss_curve(name: str, weights: Path, path: Path) -> Figure:
     losses, epochs = torch.tensor(log["losses"]), log["epochs"]
     window = min(WINDOW, len(losses))
     smooth = losses.unfold(0, window, 1).mean(1)
-    figure = matplotlib.figure.Figure(figsize=(7.5, 3.8), dpi=110, layout="constrained")
+    import_matplotlib()
+    from matplotlib.figure import Figure as Plot
+
+    figure = Plot(figsize=(7.5, 3.8), dpi=110, layout="constrained")
     axes = figure.subplots()
     axes.plot(losses, color="#9db8d9", linewidth=0.6, label="each step")
     steps = torch.arange(len(smooth)) + window // 2
@@ -59,7 +62,7 @@ def read_log(path: Path) -> dict:
 def read_numbers(path: Path, keys: tuple[str, ...]) -> dict:
     """A JSON object that has at least these keys. UserError for anything else."""
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UserError(
             f"{path} cannot be read ({error}); training writes it: restore it or run "
