@@ -84,7 +84,7 @@ def noise_like(x: Tensor, generator: torch.Generator | None) -> Tensor:
 
 
 def squared_error(unet: torch.nn.Module, example: Example) -> Tensor:
-    """The loss of all three models: one number, the mean over all pixels.  Course B.1 and B.4."""
+    """The loss of all models: one number, the mean over all pixels.  Course B.1, B.4 and B.5."""
     inputs, target = example
     return F.mse_loss(unet(*inputs).float(), target)
 
