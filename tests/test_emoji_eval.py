@@ -9,13 +9,16 @@ import pytest
 import torch
 from PIL import Image
 
+from minidiff.deepfloyd.scheduler import SchedulerConfig
 from minidiff.deepfloyd.unet import UNet
 from minidiff.deepfloyd.unet_config import UNetConfig
 from minidiff.emoji import (
     evaluate,
     illusions,
     judge,
+    measure_grounds,
     measure_noise,
+    measure_phrase,
     measure_samples,
     prompts,
     sheets,
@@ -179,6 +182,7 @@ class TinyModel:
         )
         self.fast_unet = self.unet
         self.schedule = cosine_schedule()
+        self.scheduler = SchedulerConfig(thresholding=False, clip_sample=True)
 
     def encode(self, texts: list[str]) -> torch.Tensor:
         states = [
@@ -189,7 +193,8 @@ class TinyModel:
 
 @pytest.fixture(scope="module")
 def bench(world):
-    plan = replace(workbench.FAST, naming=3, pairs=3, styles=1, unseen=2, known=3)
+    small = {"phrase": 3, "edits": 2, "grounds": 2, "illusions": 2}
+    plan = replace(workbench.FAST, naming=3, pairs=3, styles=1, unseen=2, known=3, **small)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(workbench, "read_prompts", lambda: DRAWN)
         return workbench.Workbench(TinyModel(), *world, plan)
@@ -205,12 +210,19 @@ def test_samples_depend_on_seed_and_text_not_on_the_batch(bench, monkeypatch):
 
 
 def test_every_measurement_gives_rows_with_counts(bench, monkeypatch, tmp_path):
-    few_steps = functools.partialmethod(workbench.Workbench.draw, steps=2)
-    monkeypatch.setattr(workbench.Workbench, "draw", few_steps)
-    monkeypatch.setattr(measure_noise, "strided_timesteps", lambda: [990, 100, 0])
+    few = course_pairs([990, 500, 100, 0])
+    monkeypatch.setattr(workbench, "even_pairs", lambda steps: few[1:])
+    for module in (measure_noise, measure_phrase):
+        monkeypatch.setattr(module, "strided_timesteps", lambda: [990, 100, 0])
+    monkeypatch.setattr(
+        measure_phrase, "course_pairs", lambda t=None: course_pairs(t) if t else few
+    )
+    monkeypatch.setattr(measure_phrase, "I_STARTS", (1, 2))
+    monkeypatch.setattr(measure_grounds, "STEPS", {2: "", 3: ""})
     rows = [row for measure in evaluate.MEASUREMENTS for row in measure(bench)]
     by_name = {row.what: row for row in rows}
-    assert len(by_name) == len(rows) == 5 + 2 + 5 + 3 + 3 + 9
+    illusion_rows = 3 * len(illusions.KINDS)
+    assert len(by_name) == len(rows) == 5 + 2 + 5 + 3 + 3 + 9 + 11 + 4 + 10 + illusion_rows
     assert by_name["naming, top-1"].count == 3 and by_name["style as asked"].count == 4
     scores = by_name["naming, top-1"].value, by_name["naming, top-1, fixed variance"].value
     assert by_name["naming, learned minus fixed"].value == pytest.approx(scores[0] - scores[1])
@@ -220,6 +232,40 @@ def test_every_measurement_gives_rows_with_counts(bench, monkeypatch, tmp_path):
     saved = json.loads((tmp_path / "report.json").read_text())["rows"]
     assert [row["what"] for row in saved] == [row.what for row in rows]
     assert len(evaluate.format_table(rows).splitlines()) == len(rows) + 1
+
+
+def test_measurements_are_chosen_by_name():
+    assert evaluate.choose(["grounds", "phrase"])[0] is measure_grounds.grounds
+    assert evaluate.choose(None) == list(evaluate.MEASUREMENTS)
+    with pytest.raises(UserError, match="no measurement 'phrases'; there are naming"):
+        evaluate.choose(["phrases"])
+
+
+def test_a_plan_of_another_size():
+    plan = evaluate.resized(workbench.FULL, 5)
+    assert (plan.phrase, plan.edits, plan.seeds, plan.curve, plan.styles) == (5, 5, 1, 5, 2)
+    assert evaluate.resized(workbench.FAST, 5).curve == 0
+    with pytest.raises(UserError, match="at least 2"):
+        evaluate.resized(workbench.FULL, 1)
+
+
+def test_a_training_picture_is_a_thing_and_noise_is_none(bench, monkeypatch):
+    """Samples that are training pictures pass whatever the limit is, samples of noise never."""
+    pictures = workbench.on_white(bench.gallery.images[:3])
+    monkeypatch.setattr(measure_phrase, "thing_limit", lambda bench, picked: 1e-3)
+    for samples, share in ((pictures, 1), (torch.randn(3, 3, 64, 64), 0)):
+        monkeypatch.setattr(measure_phrase, "draw_phrase", lambda *_, x=samples: x)
+        rows = {row.what: row.value for row in measure_phrase.phrase(bench)}
+        for scale in measure_phrase.SCALES:
+            assert rows[f"the phrase, guidance {scale:g}, things"] == share
+
+
+def test_grain_sees_neighbours_and_not_the_picture():
+    x = torch.ones(2, 3, 64, 64)
+    x[:, :, 10:50, 10:50] = torch.rand(2, 3, 40, 40)
+    x[1, :, :2, ::2] = 0.8
+    rough = judge.grain(x)
+    assert rough[0] == 0 and rough[1] > 0.05
 
 
 def test_a_difference_comes_with_its_error():

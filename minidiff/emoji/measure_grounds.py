@@ -12,8 +12,7 @@ from minidiff.emoji.judge import grain, on_border
 from minidiff.emoji.workbench import Row, Workbench, even_pairs, share_row, spread
 from minidiff.schedule import pipeline_pairs
 
-STEPS = (10, 20, 50, 80)
-WHITE_GOALS = {10: ">= 0.80", 20: ">= 0.95", 50: ">= 0.95", 80: ">= 0.95"}
+STEPS = {10: ">= 0.80", 20: ">= 0.95", 50: ">= 0.95", 80: ">= 0.95"}  # and how many must be white
 WHITE_FROM = 0.9  # the mean of the border, of 1
 
 
@@ -23,14 +22,14 @@ def grounds(bench: Workbench) -> list[Row]:
     texts = [concept["name"] for concept in spread(free, bench.plan.grounds)]
     rows = ground_rows("the course's walk", bench.draw(texts), "")
     limit, scheduler = f"<= {rows[1].value:.3f}", bench.model.scheduler
-    for steps in STEPS:
+    for steps, goal in STEPS.items():
         walks = {
             "as its scheduler says": pipeline_pairs(scheduler.timesteps(steps)),
             "from 990": even_pairs(steps),
         }
         for name, pairs in walks.items():
             samples = bench.draw(texts, pairs=pairs, threshold=scheduler.limit)
-            rows += ground_rows(f"{steps} steps {name}", samples, WHITE_GOALS[steps], limit)
+            rows += ground_rows(f"{steps} steps {name}", samples, goal, limit)
     return rows
 
 
