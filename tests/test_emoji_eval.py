@@ -1,8 +1,8 @@
 """The rule that judges the demo's samples, and every measurement run once on a tiny model."""
 
-import functools
 import json
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -135,13 +135,6 @@ def test_a_tint_is_not_white():
 # --- the workbench -------------------------------------------------------------------------------
 
 
-def test_even_pairs_are_the_courses_walk_at_33():
-    assert workbench.even_pairs(33) == course_pairs()
-    for steps in (1, 10, 20, 80):
-        pairs = workbench.even_pairs(steps)
-        assert len(pairs) == steps and pairs[0][0] == 990 and pairs[-1][1] == 0
-
-
 def test_spread_is_even_and_never_repeats():
     assert workbench.spread(list(range(10)), 5) == [0, 2, 4, 6, 8]
     assert workbench.spread(list(range(3)), 5) == [0, 1, 2]
@@ -151,6 +144,9 @@ class TinyModel:
     """The interface of minidiff.load with random weights and a bag of words for a text encoder."""
 
     name = "tiny"
+    folder = Path("no folder")
+    device = torch.device("cpu")
+    sample_size = 64
 
     def __init__(self):
         torch.manual_seed(0)
@@ -200,6 +196,16 @@ def bench(world):
         return workbench.Workbench(TinyModel(), *world, plan)
 
 
+def in_two_steps(monkeypatch):
+    """The course's walk in two steps, whatever number is asked for."""
+    walk = workbench.Workbench.walk
+
+    def short(self, steps=33, scale=7.0, variance=None):
+        return walk(self, 2, scale, variance)
+
+    monkeypatch.setattr(workbench.Workbench, "walk", short)
+
+
 def test_samples_depend_on_seed_and_text_not_on_the_batch(bench, monkeypatch):
     together = bench.draw(["cat", "a dog", "cat"], [1, 1, 2], steps=2)
     monkeypatch.setattr(bench, "batch", 1)
@@ -211,7 +217,7 @@ def test_samples_depend_on_seed_and_text_not_on_the_batch(bench, monkeypatch):
 
 def test_every_measurement_gives_rows_with_counts(bench, monkeypatch, tmp_path):
     few = course_pairs([990, 500, 100, 0])
-    monkeypatch.setattr(workbench, "even_pairs", lambda steps: few[1:])
+    in_two_steps(monkeypatch)
     for module in (measure_noise, measure_phrase):
         monkeypatch.setattr(module, "strided_timesteps", lambda: [990, 100, 0])
     monkeypatch.setattr(
@@ -280,7 +286,7 @@ def test_a_difference_comes_with_its_error():
 def test_curves_ask_for_each_setting_once(bench, monkeypatch):
     settings = []
 
-    def draw(texts, seeds=None, steps=33, scale=7.0, fixed_v=None):
+    def draw(texts, seeds=None, steps=33, scale=7.0, plan=None):
         settings.append((steps, scale))
         return torch.ones(len(texts), 3, 64, 64)
 
@@ -341,10 +347,9 @@ def test_a_drawn_anagram_is_recognised_both_ways(bench, monkeypatch):
     assert min(found[0].ranks) > 0 and found[0].score < 1
 
 
-@pytest.mark.parametrize("kind", ["anagram", "hybrid"])
+@pytest.mark.parametrize("kind", ["anagram", "negative", "hybrid"])
 def test_find_illusions_writes_what_it_kept(bench, monkeypatch, tmp_path, kind):
-    few_steps = functools.partialmethod(workbench.Workbench.draw_guided, steps=2)
-    monkeypatch.setattr(workbench.Workbench, "draw_guided", few_steps)
+    in_two_steps(monkeypatch)
     kept = illusions.find_illusions(
         bench, kind, tmp_path, pairs=3, seeds=1, finalists=1, final_seeds=2, keep=2
     )
@@ -356,7 +361,7 @@ def test_find_illusions_writes_what_it_kept(bench, monkeypatch, tmp_path, kind):
 
 
 def test_unknown_illusion(bench, tmp_path):
-    with pytest.raises(UserError, match="anagram, hybrid"):
+    with pytest.raises(UserError, match="anagram, rotation, negative, hybrid"):
         illusions.find_illusions(bench, "mirage", tmp_path)
 
 

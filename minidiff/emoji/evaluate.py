@@ -22,7 +22,7 @@ from minidiff.emoji import (
     measure_samples,
 )
 from minidiff.emoji.data import PACKED, SETS, load_emoji
-from minidiff.emoji.workbench import FAST, FULL, Plan, Row, Workbench
+from minidiff.emoji.workbench import FAST, FULL, Counts, Row, Workbench
 from minidiff.errors import UserError
 from minidiff.io.devices import pick_device
 from minidiff.io.files import save_atomically
@@ -95,7 +95,7 @@ def choose(only: list[str] | None) -> list:
     return [by_name[name] for name in only] if only else list(MEASUREMENTS)
 
 
-def resized(plan: Plan, samples: int) -> Plan:
+def resized(plan: Counts, samples: int) -> Counts:
     """The plan with `samples` pictures of each kind, one a prompt; curves only where they were."""
     if samples < 2:
         raise UserError(f"measure at least 2 pictures of each kind, not {samples}")

@@ -82,16 +82,15 @@ def anagram_kind(view: View, ground: str = "white") -> Kind:
     """Anagrams of one view. At guidance 7 two readings leave grain on the white."""
 
     def guide(bench: Workbench, first: list[str], second: list[str]) -> Guidance:
-        conds = (bench.prepare(first), bench.prepare(second))
-        uncond = bench.nothing.take([0] * len(first))
-        return Anagram(conds, uncond, (View(), view), ANAGRAM_SCALE)
+        conds = (bench.studio.cond(first), bench.studio.cond(second))
+        return Anagram(conds, bench.nothing(len(first)), (View(), view), ANAGRAM_SCALE)
 
     return Kind(guide, (as_it_is, view.view), ground=ground)
 
 
 def guide_hybrid(bench: Workbench, first: list[str], second: list[str]) -> Guidance:
-    uncond = bench.nothing.take([0] * len(first))
-    return Hybrid(bench.prepare(first), bench.prepare(second), uncond, HYBRID_SCALE)
+    conds = (bench.studio.cond(first), bench.studio.cond(second))
+    return Hybrid(*conds, bench.nothing(len(first)), HYBRID_SCALE)
 
 
 # A negative turns a white ground black, and the demo knows black grounds.

@@ -9,8 +9,7 @@ compared with.
 import torch
 
 from minidiff.emoji.judge import grain, on_border
-from minidiff.emoji.workbench import Row, Workbench, even_pairs, share_row, spread
-from minidiff.schedule import pipeline_pairs
+from minidiff.emoji.workbench import SCALE, Row, Workbench, share_row, spread
 
 STEPS = {10: ">= 0.80", 20: ">= 0.95", 50: ">= 0.95", 80: ">= 0.95"}  # and how many must be white
 WHITE_FROM = 0.9  # the mean of the border, of 1
@@ -21,15 +20,12 @@ def grounds(bench: Workbench) -> list[Row]:
     free = [concept for concept in bench.prompts["naming"] if concept["code"] in bench.clear]
     texts = [concept["name"] for concept in spread(free, bench.plan.grounds)]
     rows = ground_rows("the course's walk", bench.draw(texts), "")
-    limit, scheduler = f"<= {rows[1].value:.3f}", bench.model.scheduler
+    limit = f"<= {rows[1].value:.3f}"
     for steps, goal in STEPS.items():
-        walks = {
-            "as its scheduler says": pipeline_pairs(scheduler.timesteps(steps)),
-            "from 990": even_pairs(steps),
-        }
-        for name, pairs in walks.items():
-            samples = bench.draw(texts, pairs=pairs, threshold=scheduler.limit)
-            rows += ground_rows(f"{steps} steps {name}", samples, goal, limit)
+        walks = {"as its scheduler says": None, "from 990": "even"}
+        for name, spacing in walks.items():
+            plan = bench.studio.plan(steps, sampler="ddpm", spacing=spacing, guidance=SCALE)
+            rows += ground_rows(f"{steps} steps {name}", bench.draw(texts, plan=plan), goal, limit)
     return rows
 
 

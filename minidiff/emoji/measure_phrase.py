@@ -7,6 +7,8 @@ captions.of_phrase says; the Frechet distance compares samples with those, in th
 reduced to their DIMS principal directions.
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -15,10 +17,9 @@ from minidiff.emoji.captions import NEUTRAL, of_phrase, with_article
 from minidiff.emoji.judge import border_colour, is_white, pair_distances, pooled
 from minidiff.emoji.measure_noise import best_blur
 from minidiff.emoji.workbench import SCALE, Row, Workbench, on_white, share_row, spread
-from minidiff.equations import forward_process
-from minidiff.guidance import CFG, Guidance, Plain
-from minidiff.noise import SeededNoise
-from minidiff.sampling import denoise, last, noised_start
+from minidiff.guidance import Guidance, Plain
+from minidiff.plan import Plan
+from minidiff.sampling import last, noised_start
 from minidiff.schedule import Pairs, course_pairs, strided_timesteps
 
 SCALES = (1.0, 3.0, 7.0)
@@ -52,13 +53,17 @@ def phrase(bench: Workbench) -> list[Row]:
 
 def draw_phrase(bench: Workbench, count: int, scale: float) -> Tensor:
     """Samples of the phrase on the course's walk, seeds 0, 1, 2, ...: (count, 3, 64, 64)."""
+    return bench.draw_guided(guided_phrase(bench, count, scale), list(range(count)))
+
+
+def guided_phrase(bench: Workbench, count: int, scale: float) -> Callable[[slice], Guidance]:
+    """What draw_guided wants: the phrase for some of `count` pictures."""
 
     def guide(rows: slice) -> Guidance:
-        seeds = range(count)[rows]
-        cond = bench.prepare([NEUTRAL]).take([0] * len(seeds))
-        return Plain(cond) if scale == 1 else CFG(cond, bench.nothing.take([0] * len(seeds)), scale)
+        texts = ([NEUTRAL] * count)[rows]
+        return Plain(bench.studio.cond(texts)) if scale == 1 else bench.studio.cfg(texts, scale)
 
-    return bench.draw_guided(guide, list(range(count)))
+    return guide
 
 
 def thing_limit(bench: Workbench, picked: list[int]) -> float:
@@ -66,25 +71,21 @@ def thing_limit(bench: Workbench, picked: list[int]) -> float:
     x0 = on_white(bench.gallery.images[picked])
     records = [bench.gallery.records[i] for i in picked]
     texts = [f"{with_article(r.set)} emoji of {r.name}" for r in records]
-    walk = course_pairs([REDRAWN_FROM, *(s for s in strided_timesteps() if s < REDRAWN_FROM)])
-    noise = SeededNoise(list(range(len(x0))), device=bench.device)
-    x_t = forward_process(x0, bench.abar(REDRAWN_FROM, x0), noise.draw())
-    redrawn = walk_in_parts(bench, x_t, walk, lambda rows: Plain(bench.prepare(texts[rows])))
+    pairs = course_pairs([REDRAWN_FROM, *(s for s in strided_timesteps() if s < REDRAWN_FROM)])
+    redrawn = redraw(bench, x0, pairs, 0, lambda rows: Plain(bench.studio.cond(texts[rows])))
     return bench.gallery.distances(redrawn).min(1).values.quantile(PASS).item()
 
 
-def walk_in_parts(bench: Workbench, x: Tensor, walk: Pairs, guide, start: int = 0) -> Tensor:
-    """Walk x down, a batch at a time; picture n draws its noise from seed 10,000 + n."""
-    done = []
-    for first in range(0, len(x), bench.batch):
+def redraw(
+    bench: Workbench, x0: Tensor, pairs: Pairs, start: int, guide: Callable[[slice], Guidance]
+) -> Tensor:
+    """SDEdit: each picture noised to where the walk starts, seeds 0, 1, 2, ..., and walked down."""
+    plan, done = Plan(pairs), []
+    for first in range(0, len(x0), bench.batch):
         rows = slice(first, first + bench.batch)
-        part = x[rows]
-        seeds = [10_000 + first + n for n in range(len(part))]
-        noise = SeededNoise(seeds, device=bench.device)
-        turns = denoise(
-            bench.model.fast_unet, bench.model.schedule, part, walk, guide(rows), noise, start=start
-        )
-        done.append(last(turns))
+        seeds = list(range(len(x0)))[rows]
+        job = bench.studio.job(guide(rows), seeds, plan, starts=start, original=x0[rows])
+        done.append(last(bench.studio.walk(job)))
     return torch.cat(done)
 
 
@@ -107,26 +108,17 @@ def edits(bench: Workbench) -> list[Row]:
     training picture than the best blur of the noised original is.
     """
     x0 = on_white(torch.stack(spread(list(bench.unseen), bench.plan.edits)))
-    walk, schedule = course_pairs(), bench.model.schedule
+    pairs, schedule, rows = course_pairs(), bench.model.schedule, []
     others = pair_distances(x0.roll(1, 0), x0)
-    cond = bench.prepare([NEUTRAL])
-    rows = []
-
-    def guide(rows: slice) -> Guidance:
-        count = len(range(len(x0))[rows])
-        return CFG(cond.take([0] * count), bench.nothing.take([0] * count), SCALE)
-
     for i_start in I_STARTS:
-        noise = SeededNoise(list(range(len(x0))), device=bench.device)
-        x_t = noised_start(x0, walk, [i_start] * len(x0), schedule, noise)
-        edited = walk_in_parts(bench, x_t, walk, guide, i_start)
-        blurred = best_blur(x_t, x0, bench.abar(walk[i_start][0], x0)).picture
+        edited = redraw(bench, x0, pairs, i_start, guided_phrase(bench, len(x0), SCALE))
+        noise = bench.studio.noise(range(len(x0)))
+        x_t = noised_start(x0, pairs, [i_start] * len(x0), schedule, noise)
+        blurred = best_blur(x_t, x0, bench.abar(pairs[i_start][0], x0)).picture
         nearest, of_blur = (bench.gallery.distances(x).min(1).values for x in (edited, blurred))
-        like = pair_distances(edited, x0) < others
+        what = f"edit at i_start {i_start}"
         rows += [
-            share_row(f"edit at i_start {i_start}, like its original", like),
-            share_row(
-                f"edit at i_start {i_start}, nearer to a picture than a blur", nearest < of_blur
-            ),
+            share_row(f"{what}, like its original", pair_distances(edited, x0) < others),
+            share_row(f"{what}, nearer to a picture than a blur", nearest < of_blur),
         ]
     return rows
