@@ -60,11 +60,18 @@ def eval_mnist(edition: str = "fa24", **options) -> None:
     main(**options)
 
 
-def eval_demo(fast: bool, out: str, weights: str | None = None) -> Path:
+def eval_demo(
+    fast: bool,
+    out: str,
+    weights: str | None = None,
+    only: str | None = None,
+    samples: int | None = None,
+) -> Path:
     from minidiff.emoji.evaluate import evaluate
 
     check_writable(out)
-    evaluate(weights, fast, report=out)
+    names = None if only is None else only.replace(",", " ").split()
+    evaluate(weights, fast, report=out, only=names, samples=samples)
     return Path(out)
 
 

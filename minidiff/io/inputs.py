@@ -14,7 +14,8 @@ from PIL import Image
 from torch import Tensor
 
 from minidiff.errors import UserError
-from minidiff.io.pictures import flatten, square
+from minidiff.io.decode import flatten, square
+from minidiff.io.pictures import mask_of
 
 LARGEST = 8.0  # of a picture in [-1, 1] with its noise; 12,288 draws reach 5
 DTYPES = {"fp32": "float32", "fp16": "float16", "half": "float16", "bf16": "bfloat16"}
@@ -115,7 +116,7 @@ def mask(value, like: Tensor) -> Tensor:
     Takes (H, W), (B, H, W), three equal channels, truth values, bytes 0..255, PIL.
     """
     if isinstance(value, Image.Image):
-        value = np.asarray(square(flatten(value, 0), like.shape[-1]).convert("L"))
+        value = mask_of(value, like.shape[-1])
     m = one_channel(as_tensor(value, "a mask"), like)
     if m.shape[-2:] != like.shape[-2:]:
         raise UserError(
