@@ -2,7 +2,7 @@
 # Without PY, a target first sets up .venv (once); with PY=python3 it uses that interpreter as it is.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup part-a part-b test test-slow test-gpu parity abuse refresh lint \
+.PHONY: help setup play part-a part-b test test-slow test-gpu test-browser parity abuse refresh lint \
         lessons notebooks lessons-sync grade mutants \
         train-mnist eval-mnist train-emoji eval-demo data weights bench clean
 
@@ -40,13 +40,17 @@ help: ## this list
 
 setup: $(call needs,dev) ## .venv with everything that figures and tests need
 
-part-a: $(call needs,dev) ## all figures of Part A, into out/part-a
-	$(minidiff) part-a $(call opt,WEIGHTS,weights) $(call opt,EMBEDDINGS,embeddings) \
+play: $(call needs,play) ## draw and change equations in a browser: WEIGHTS= EMBEDDINGS= PORT=
+	@$(minidiff) play $(call opt,WEIGHTS,weights) $(call opt,EMBEDDINGS,embeddings) \
+	  $(call opt,PORT,port)
+
+part-a: $(call needs,dev) ## all figures of Part A, into out/part-a; EDITION=fa26 for flow
+	$(minidiff) part-a $(call opt,EDITION,edition) $(call opt,WEIGHTS,weights) $(call opt,EMBEDDINGS,embeddings) \
 	  $(call opt,ONLY,only) $(call opt,IMAGE,image) $(call opt,MASK,mask) \
 	  $(call opt,PROMPT,prompt) $(call flag,COMPARE,compare) $(call opt,OUT,out)
 
-part-b: $(call needs,dev) ## all figures of Part B, into out/part-b
-	$(minidiff) part-b $(call opt,WEIGHTS,weights) $(call opt,OUT,out)
+part-b: $(call needs,dev) ## all figures of Part B, into out/part-b; EDITION=fa25 for flow
+	$(minidiff) part-b $(call opt,EDITION,edition) $(call opt,WEIGHTS,weights) $(call opt,OUT,out)
 
 test: $(call needs,dev) ## quick tests: no network, no GPU
 	$(PY) -m pytest -m "not gpu and not slow"
@@ -57,11 +61,14 @@ test-slow: $(call needs,dev) ## the tests that take longer than ten seconds
 test-gpu: $(call needs,dev) ## the tests that need a CUDA device
 	$(PY) -m pytest -m gpu
 
+test-browser: $(call needs,dev) $(call needs,play) $(call needs,browser) ## the page, in Chromium
+	$(PY) -m pytest tests/browser
+
 abuse: $(call needs,dev) ## bad input of every kind, kills, full disks: KILLS= with each signal (20)
 	ABUSE_KILLS=$(or $(KILLS),20) $(PY) -m pytest tests/abuse
 
-lessons: $(call needs,dev) ## run every lesson, or NN=05
-	$(minidiff) lessons $(if $(call given,NN),$$NN)
+lessons: $(call needs,dev) ## run every lesson, or NN=05; ASK=1 asks you its questions first
+	$(minidiff) lessons $(if $(call given,NN),$$NN) $(call flag,ASK,ask)
 
 notebooks: $(call needs,notebooks) ## every lesson as a notebook in out/notebooks, or NN=05
 	$(minidiff) notebooks $(if $(call given,NN),$$NN)
@@ -89,7 +96,7 @@ lint: $(call needs,dev) ## style
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 
-data: $(call needs,train) ## fetch training data: SETS="mnist fashion emoji" (default: mnist), YES=1
+data: $(call needs,train) ## fetch training data: SETS="mnist fashion emoji emoji-256" (default: mnist), YES=1
 	$(minidiff) data $(if $(call given,SETS),$$SETS) $(call flag,YES,yes)
 
 weights: $(call needs,dev) ## fetch an official model: MODEL=IF-I-L TEXT_ENCODER=1 TO=DIR
@@ -103,8 +110,8 @@ eval-mnist: $(call needs,dev) ## measure Part B's models: WEIGHTS= SAMPLES=
 	$(minidiff) eval-mnist $(call opt,WEIGHTS,weights) $(call opt,SAMPLES,samples) \
 	  $(call opt,OUT,out)
 
-train-emoji: $(call needs,train) ## train the demo checkpoint on a GPU: STEPS= or SECONDS=, OUT=
-	$(minidiff) train-emoji $(call opt,STEPS,steps) $(call opt,SECONDS,seconds) \
+train-emoji: $(call needs,train) ## train the demo on a GPU, or its STAGE=2 anywhere: STEPS= or SECONDS=
+	$(minidiff) train-emoji $(call opt,STAGE,stage) $(call opt,STEPS,steps) $(call opt,SECONDS,seconds) \
 	  $(call opt,BATCH,batch) $(call opt,START_FROM,start-from) $(call opt,OUT,out)
 
 eval-demo: $(call needs,dev) ## measure what the demo draws: WEIGHTS= FAST=1

@@ -1,19 +1,19 @@
 """Opening a checkpoint: the folder becomes one object with the UNet, the schedule and the text."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 
 import torch
 
 from minidiff.deepfloyd.checkpoint import (
+    attends_to_text_alone,
     build,
     check_headers,
-    find_weights,
+    choose_unet,
     load_weights,
     read_json,
-    stored_dtype,
 )
 from minidiff.deepfloyd.embeddings import PrecomputedText, read_embeddings
 from minidiff.deepfloyd.scheduler import SchedulerConfig
@@ -24,8 +24,10 @@ from minidiff.errors import UserError
 from minidiff.fast.graphed import GraphedUNet
 from minidiff.fast.split import SplitUNet
 from minidiff.io.devices import pick_device
-from minidiff.io.paths import embeddings_file, weights_folder
+from minidiff.io.inputs import as_dtype
+from minidiff.io.paths import DEMO, embeddings_file, weights_folder
 from minidiff.schedule import Schedule, cosine_schedule
+from minidiff.weights.folder import need_checkpoint
 from minidiff.weights.manifest import differences, read_manifest
 
 LARGE = 64 << 20  # bytes; hashing what is larger would delay every start by seconds
@@ -43,7 +45,8 @@ class Model:
     fast_unet        the same, as loops call it: on CUDA its steps are recorded and replayed, on a
                      CPU large batches are split
     sample_size      side of the pictures, 64
-    threshold_ratio, threshold_max   the checkpoint's numbers for equations.dynamic_threshold
+    scheduler        what the checkpoint says about walking it, see deepfloyd/scheduler.py
+    threshold_ratio, threshold_max   its numbers for equations.dynamic_threshold
     """
 
     name: str
@@ -52,11 +55,18 @@ class Model:
     open_unet: Callable[[], UNet]
     schedule: Schedule
     sample_size: int
-    threshold_ratio: float
-    threshold_max: float
+    scheduler: SchedulerConfig
     device: torch.device
     dtype: torch.dtype
     compile: bool = False
+
+    @property
+    def threshold_ratio(self) -> float:
+        return self.scheduler.dynamic_thresholding_ratio
+
+    @property
+    def threshold_max(self) -> float:
+        return self.scheduler.sample_max_value
 
     @cached_property
     def unet(self) -> UNet:
@@ -73,7 +83,7 @@ class Model:
 def load(
     folder: str | Path | None = None,
     device: str | torch.device | None = None,
-    dtype: torch.dtype | None = None,
+    dtype: torch.dtype | str | None = None,
     embeddings: str | Path | None = None,
     compile: bool = False,
 ) -> Model:
@@ -81,14 +91,15 @@ def load(
 
     folder  default: $MINIDIFF_WEIGHTS, else weights/emoji-64 of this repository
     device  default: cuda, else mps, else cpu
-    dtype   default: float32, but on cuda the dtype in which the UNet is stored
+    dtype   torch.float16 or its name; default: float32, but on cuda as the UNet is stored
     embeddings  a file of text states to use in place of the text encoder, see
                 deepfloyd/embeddings.py; default: $MINIDIFF_EMBEDDINGS, if that is set
     compile     let torch.compile fuse the steps of `fast_unet`; only on cuda, slow to start
     Raises UserError for anything missing, damaged, or not a stage-I model.
     """
-    folder = weights_folder(folder)
-    check_folder(folder)
+    folder, dtype = weights_folder(folder), as_dtype(dtype)
+    check_demo(folder)
+    need_checkpoint(folder)
     check_manifest(folder)
     device = pick_device(device)
     if compile and device.type != "cuda":
@@ -96,12 +107,11 @@ def load(
     raw = read_json(folder / "unet" / "config.json")
     scheduler = SchedulerConfig.from_dict(read_json(folder / "scheduler" / "scheduler_config.json"))
     config = UNetConfig.from_dict(raw)
-    wide = dtype == torch.float32 or (dtype is None and device.type != "cuda")
-    files = find_weights(folder / "unet", "diffusion_pytorch_model", fp16_first=not wide)
+    files, dtype = choose_unet(folder, device, dtype)
+    if config.upscales:
+        config = replace(config, only_cross_attention=attends_to_text_alone(files))
     unet = build(lambda: UNet(config))
     check_headers(unet, files)
-    if dtype is None:
-        dtype = torch.float32 if wide else stored_dtype(files[0])
     return Model(
         name=folder.resolve().name,
         folder=folder,
@@ -109,8 +119,7 @@ def load(
         open_unet=partial(load_weights, unet, files, device, dtype),
         schedule=cosine_schedule(),
         sample_size=read_sample_size(raw),
-        threshold_ratio=scheduler.dynamic_thresholding_ratio,
-        threshold_max=scheduler.sample_max_value,
+        scheduler=scheduler,
         device=device,
         dtype=dtype,
         compile=compile,
@@ -124,20 +133,12 @@ def open_text(folder, device, dtype, embeddings) -> TextEncoder | PrecomputedTex
     return PrecomputedText(path, read_embeddings(path), device, dtype)
 
 
-def check_folder(folder: Path) -> None:
-    if (folder / "unet" / "config.json").is_file():
-        return
-    if not folder.is_dir():
+def check_demo(folder: Path) -> None:
+    if folder == DEMO and not folder.is_dir():
         raise UserError(
-            f"there is no folder {folder}: give the folder of a checkpoint, or leave it out to use"
-            " the demo"
+            f"the demo is not where it should be, {DEMO}: install minidiff from a clone, or name a"
+            " checkpoint with --weights"
         )
-    if (folder.parent / "unet" / "config.json").is_file():
-        raise UserError(f"{folder} is a part of a checkpoint: give {folder.parent} instead")
-    raise UserError(
-        f"{folder} has no unet/config.json, so it is no checkpoint in the official layout;"
-        f" `python -m minidiff weights check {folder}` says what it is"
-    )
 
 
 def check_manifest(folder: Path) -> None:
@@ -146,8 +147,13 @@ def check_manifest(folder: Path) -> None:
     changed = differences(folder, manifest, LARGE) if manifest else []
     if changed:
         raise UserError(
-            f"{folder} is not as its manifest.json says: {'; '.join(changed)}. Fetch it again or,"
-            f" if the change is yours, run `python -m minidiff weights seal {folder}`"
+            f"{folder} is not as its manifest.json says: {'; '.join(changed)}."
+            + (
+                " Restore it (`git checkout weights`) or,"
+                if folder == DEMO
+                else " Fetch it again or,"
+            )
+            + f" if the change is yours, run `python -m minidiff weights seal {folder}`"
         )
 
 

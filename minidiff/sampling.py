@@ -2,7 +2,7 @@
 
     for (t, t_prev) in pairs:
         ask the UNet (once, all pictures and all prompts together)
-        estimate x0, take the mean of the step, add its noise
+        estimate x0, take the mean of the step, add its noise; or as another sampler does it
 
 The loop is a generator: it yields after every step, so that a caller can show progress, keep the
 frames of a GIF, or stop.
@@ -15,17 +15,12 @@ import torch
 from torch import Tensor
 
 from minidiff.deepfloyd.unet import Cond, UNet
-from minidiff.equations import (
-    add_noise,
-    forward_process,
-    inpaint_blend,
-    learned_range_log_variance,
-    posterior_mean,
-    x0_from_eps,
-)
+from minidiff.equations import forward_process, inpaint_blend
 from minidiff.errors import UserError
 from minidiff.guidance import Answer, Guidance
+from minidiff.io import inputs
 from minidiff.noise import SeededNoise
+from minidiff.samplers import Sampler, step
 from minidiff.schedule import Pairs, Schedule
 
 
@@ -38,6 +33,7 @@ class Step:
     rows: list[int]  # which pictures moved
     x_t: Tensor  # (B, 3, H, W), all pictures before the step
     eps: Tensor  # (len(rows), 3, H, W), the combined estimate
+    v: Tensor  # (len(rows), 3, H, W), where the variance lies between its bounds, -1 to 1
     x0: Tensor  # (len(rows), 3, H, W), the clean picture it implies, thresholded if asked
     x: Tensor  # (B, 3, H, W), all pictures after the step
 
@@ -64,6 +60,7 @@ def denoise(
     noise: SeededNoise,
     *,
     start: int | list[int] = 0,
+    sampler: Sampler | None = None,
     threshold: Callable[[Tensor], Tensor] | None = None,
     after_step: Callable[[Tensor, int, list[int]], Tensor] | None = None,
     fixed_v: float | None = None,
@@ -72,6 +69,7 @@ def denoise(
 
     start       index into pairs where each picture begins (one number, or one per picture): a
                 batch may hold pictures that join later, as the six levels of SDEdit do
+    sampler     how a step is taken, see samplers.py; None is the course's A.3
     threshold   applied to every x0 estimate, for example equations.dynamic_threshold
     after_step  (x_rows, t_prev, rows) -> x_rows, applied to the pictures that moved: inpainting
     fixed_v     a number in [-1, 1] in place of the UNet's variance channels: -1 is the posterior
@@ -80,6 +78,11 @@ def denoise(
     check_walk(x, pairs)
     starts = check_starts(start, len(x), len(pairs))
     rows: list[int] = []
+
+    def ask(x_rows: Tensor, t: int) -> Answer:
+        return estimate(unet, x_rows, t, asked, prompts)
+
+    take_step = step if sampler is None else sampler.begin(pairs, ask)
     for i, (t, t_prev) in enumerate(pairs):
         active = [row for row, first in enumerate(starts) if first <= i]
         if not active:
@@ -88,40 +91,29 @@ def denoise(
             rows, asked = active, guidance.take(active)
             prompts = Cond.cat(asked.prompts)
         x_t = x[rows]
-        eps, v = estimate(unet, x_t, t, asked, prompts)
+        eps, v = ask(x_t, t)
         v = v if fixed_v is None else torch.full_like(v, fixed_v)
-        x_prev, x0 = step(x_t, eps, v, t, t_prev, schedule, noise, rows, threshold)
+        x_prev, x0 = take_step(x_t, eps, v, t, t_prev, schedule, noise, rows, threshold)
         if after_step is not None:
             x_prev = after_step(x_prev, t_prev, rows)
         before, x = x, x.clone()
         x[rows] = x_prev
-        yield Step(t, t_prev, rows, before, eps, x0, x)
-
-
-def step(x_t, eps, v, t, t_prev, schedule, noise, rows, threshold) -> tuple[Tensor, Tensor]:
-    """One transition t -> t_prev, course A.3: the next picture and the x0 behind it."""
-    abar, abar_prev = schedule.abar(t, like=x_t), schedule.abar(t_prev, like=x_t)
-    x0 = x0_from_eps(x_t, eps, abar)
-    if threshold is not None:
-        x0 = threshold(x0)
-    mean = posterior_mean(x_t, x0, abar, abar_prev)
-    if t == 0:  # the pipeline's step onto x0 itself; the course's walk ends before it
-        return mean, x0
-    log_variance = learned_range_log_variance(v, abar, abar_prev)
-    return add_noise(mean, log_variance, noise.draw(rows)), x0
+        yield Step(t, t_prev, rows, before, eps, v, x0, x)
 
 
 def check_walk(x: Tensor, pairs: Pairs) -> None:
     """UserError for a walk without steps, and for pictures in half precision or in bytes."""
     if not pairs:
         raise UserError("the walk has no steps: its list of timesteps needs at least two")
-    if x.dtype not in (torch.float32, torch.float64):
-        raise UserError(f"the walk is in float32, and the pictures are {x.dtype}: use x.float()")
+    if not isinstance(x, Tensor) or x.dtype not in (torch.float32, torch.float64):
+        kind = x.dtype if isinstance(x, Tensor) else type(x).__name__
+        raise UserError(f"the walk is in float32, and the pictures are {kind}: use x.float()")
 
 
 def check_starts(start: int | list[int], batch: int, steps: int) -> list[int]:
     """A start index per picture. UserError unless all lie in the walk and there is one for each."""
-    starts = [start] * batch if isinstance(start, int) else list(start)
+    starts = inputs.whole_numbers(start, "i_start")
+    starts = starts * batch if inputs.is_single(start) else starts
     if len(starts) != batch:
         raise UserError(f"{batch} pictures need {batch} start indices; got {len(starts)}")
     wrong = [s for s in starts if not 0 <= s < steps]
@@ -174,11 +166,4 @@ def keep_outside(
 
 def one_mask_each(mask: Tensor, original: Tensor) -> Tensor:
     """The mask as numbers, (B, 1, H, W). UserError unless it fits the pictures and is 0 to 1."""
-    if mask.shape[-2:] != original.shape[-2:]:
-        raise UserError(
-            f"the mask is {mask.shape[-1]}x{mask.shape[-2]} but the picture is"
-            f" {original.shape[-1]}x{original.shape[-2]}: make them the same size"
-        )
-    if mask.min() < 0 or mask.max() > 1:
-        raise UserError("a mask has values from 0 (keep) to 1 (make anew)")
-    return mask.to(original.dtype).expand(len(original), -1, -1, -1)
+    return inputs.mask(mask, original).expand(len(original), -1, -1, -1)

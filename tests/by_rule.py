@@ -35,9 +35,13 @@ def fill(module: nn.Module) -> nn.Module:
 
 
 def unet_inputs(config: dict, batch: int = 2, size: tuple[int, int] = (16, 24)) -> dict:
-    """x (B, 3, H, W), another t for every picture, text (B, 77, encoder_hid_dim)."""
+    """x (B, 3, H, W), another t for every picture, text (B, 77, encoder_hid_dim).
+
+    For stage II x has 6 channels, and there is a level (B,).
+    """
     t = torch.tensor([999, 0, 417, 30])[:batch]
-    return {
+    level = torch.tensor([250, 999, 0, 30])[:batch]
+    return ({"level": level} if "class_embed_type" in config else {}) | {
         "x": values("x", (batch, config["in_channels"], *size)),
         "t": t,
         "text": values("text", (batch, 77, config["encoder_hid_dim"])),
@@ -62,3 +66,12 @@ def step_inputs(t: int) -> dict:
         "answer": values(f"answer {t}", (2, 6, 4, 4)) * 0.7,
         "noise": values(f"noise {t}", (2, 3, 4, 4)),
     }
+
+
+def sampler_answer(x: Tensor, t: int) -> tuple[Tensor, Tensor]:
+    """A made-up model: eps half right, as a network's would be, and v, both of x's dtype.
+
+    eps has the numbers of float32 in either dtype, so that only the steps differ.
+    """
+    eps, v = step_inputs(t)["answer"].chunk(2, dim=1)
+    return (0.7 * x.float() + eps).to(x.dtype), v.to(x.dtype)

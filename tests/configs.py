@@ -5,7 +5,10 @@ PLAIN_UP, CROSS_UP = "ResnetUpsampleBlock2D", "SimpleCrossAttnUpBlock2D"
 
 
 def unet_config(widths: list[int], layers: int | list[int], attends: str, **other) -> dict:
-    """A stage-I unet/config.json. `attends` has one letter a level: "x" attends, "." does not."""
+    """A unet/config.json, of stage I unless `other` makes it II.
+
+    `attends` has one letter a level: "x" attends, "." does not.
+    """
     fields = {
         "sample_size": 16,
         "in_channels": 3,
@@ -29,6 +32,22 @@ def unet_config(widths: list[int], layers: int | list[int], attends: str, **othe
     return fields | other
 
 
+# What stage II has different. The reference's own small test model has neither skip_time_act nor
+# the factor, so both are tested in shapes of our own.
+UPSCALES = {
+    "in_channels": 6,
+    "class_embed_type": "timestep",
+    "time_embedding_act_fn": "gelu",
+    "norm_num_groups": 32,
+}
+AS_OFFICIAL = UPSCALES | {
+    "resnet_skip_time_act": True,
+    "resnet_out_scale_factor": 1 / 0.7071,
+    "mid_block_scale_factor": 1 / 0.7071,
+}
+TINY_2 = {"cross_attention_dim": 32, "encoder_hid_dim": 32, "addition_embed_type_num_heads": 2,
+          "time_embedding_dim": 32}  # fmt: skip
+
 UNETS = {
     "one level": unet_config([48], 2, "x", attention_head_dim=16, norm_num_groups=16),
     "two levels, 32 groups": unet_config(
@@ -46,6 +65,13 @@ UNETS = {
     "attention at every level": unet_config([16, 32, 48], 2, "xxx", norm_eps=1e-3),
     "attention in the middle only": unet_config([16, 32], [2, 1], "..", attention_head_dim=32),
     "widths that shrink": unet_config([64, 32, 16], 1, "x.x", encoder_hid_dim=51),
+    "stage II, the reference's test": unet_config(
+        [32, 64], [1, 2], ".x", mid_block_scale_factor=1.414, **UPSCALES, **TINY_2
+    ),
+    "stage II, as official": unet_config([32, 64], [1, 2], ".x", **AS_OFFICIAL, **TINY_2),
+    "stage II, text alone": unet_config(
+        [32, 64], [1, 2], ".x", only_cross_attention=True, **AS_OFFICIAL, **TINY_2
+    ),
 }  # fmt: skip
 
 
@@ -88,11 +114,27 @@ def official_unet(base: int) -> dict:
     )  # fmt: skip
 
 
+def official_upscaler(widths: list[int], layers: list[int], text_alone: bool) -> dict:
+    """IF-II. Of the published lists of keys it is not known which of the two variants is real."""
+    return unet_config(
+        widths, layers, "...xx", sample_size=256, cross_attention_dim=widths[-1],
+        time_embedding_dim=widths[-1], encoder_hid_dim=4096, attention_head_dim=64,
+        addition_embed_type_num_heads=64, only_cross_attention=text_alone, **AS_OFFICIAL,
+    )  # fmt: skip
+
+
+II_M = [128, 256, 512, 768, 768], [2, 2, 3, 4, 4]
+II_L = [160, 320, 640, 960, 1280], [2, 2, 3, 5, 5]
+
 # name -> (config, number of parameters, number of tensors)
 OFFICIAL_UNETS = {
     "IF-I-M": (official_unet(192), 371_605_830, 775),
     "IF-I-L": (official_unet(320), 935_365_830, 775),
     "IF-I-XL": (official_unet(704), 4_304_695_110, 775),
+    "IF-II-M": (official_upscaler(*II_M, False), 535_441_926, 829),
+    "IF-II-M-text-alone": (official_upscaler(*II_M, True), 512_999_430, 753),
+    "IF-II-L": (official_upscaler(*II_L, False), 1_243_277_190, 939),
+    "IF-II-L-text-alone": (official_upscaler(*II_L, True), 1_183_628_550, 847),
 }
 T5_XXL = t5_config(4096, 64, 64, 24, vocab_size=32128, d_ff=10240)
 T5_XXL_PARAMETERS = 4_762_310_656

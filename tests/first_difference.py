@@ -29,7 +29,7 @@ def against_committed() -> Iterator[tuple[str, Difference | None]]:
     for name, config in UNETS.items():
         unet, inputs = fill(UNet(UNetConfig.from_dict(config))), unet_inputs(config)
         with recorded(unet, sampled) as ours:
-            unet(inputs["x"], inputs["t"], inputs["text"])
+            unet(inputs["x"], inputs["t"], inputs["text"], inputs.get("level"))
         yield f"UNet, {name}", first_difference(ours, read_layers("unet", name))
     for name, config in T5S.items():
         encoder, inputs = fill(T5Encoder(T5Config.from_dict(config))), t5_inputs(config)

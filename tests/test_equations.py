@@ -291,11 +291,12 @@ def test_equations_change_none_of_their_inputs_and_are_short(function):
 
 def argument(name: str):
     """Something that fits a parameter of that name."""
-    numbers = {"scale": 7.0, "ratio": 0.95, "max_value": 1.5}
+    numbers = {"scale": 7.0, "ratio": 0.95, "max_value": 1.5, "eta": 0.5, "limit": 1.0}
     if name in numbers:
         return numbers[name]
-    if name in ("abar", "abar_prev"):
-        return abar(500 if name == "abar" else 470)
+    levels = {"abar": 500, "abar_prev": 470, "abar_last": 530}
+    if name in levels:
+        return abar(levels[name])
     if name == "low_pass":
         return lambda x: x / 2
     if name == "estimates":

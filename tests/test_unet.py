@@ -28,7 +28,9 @@ def make(config: dict) -> UNet:
 
 @torch.no_grad()
 def run(unet: UNet, inputs: dict, text=None):
-    return unet(inputs["x"], inputs["t"], inputs["text"] if text is None else text)
+    if text is not None:
+        return unet(inputs["x"], inputs["t"], text)
+    return unet(inputs["x"], inputs["t"], inputs["text"], inputs.get("level"))
 
 
 # --- parity with the committed reference outputs ----------------------------------------------
@@ -162,6 +164,29 @@ def test_sinusoid_has_cosines_first_and_divides_by_half():
     assert float(encoded[1, 7]) == pytest.approx(math.sin(500 * frequency), abs=1e-6)
 
 
+# --- stage II ---------------------------------------------------------------------------------
+
+
+def test_the_noise_level_is_part_of_what_is_prepared():
+    config = UNETS["stage II, as official"]
+    unet, inputs = make(config), unet_inputs(config)
+    with torch.no_grad():
+        cond = unet.prepare(inputs["text"], inputs["level"])
+        same = unet.prepare(inputs["text"], 250)
+    assert torch.equal(run(unet, inputs), run(unet, inputs, cond))
+    assert torch.equal(same.pooled[0], cond.pooled[0])  # whose level is 250 in both
+    assert not torch.allclose(same.pooled[1], cond.pooled[1], atol=1e-3)
+
+
+def test_each_stage_says_whether_it_takes_a_level(unet):
+    inputs = unet_inputs(SMALL)
+    with pytest.raises(UserError, match="stage I and takes no level"):
+        unet.prepare(inputs["text"], 250)
+    config = UNETS["stage II, text alone"]
+    with pytest.raises(UserError, match="needs a level"):
+        make(config).prepare(unet_inputs(config)["text"])
+
+
 # --- what it refuses --------------------------------------------------------------------------
 
 
@@ -173,7 +198,7 @@ def test_sinusoid_has_cosines_first_and_divides_by_half():
         ({"x": torch.zeros(2, 3, 16, 18)}, "multiples of 4"),
         ({"x": torch.zeros(3, 3, 16, 16), "t": 5}, "3 pictures need 3 prompts"),
         ({"text": torch.zeros(2, 77, 49)}, "got (2, 77, 49)"),
-        ({"text": torch.zeros(77, 48)}, "got (77, 48)"),
+        ({"text": torch.zeros(77, 48)}, "2 pictures need 2 prompts; got 1"),
     ],
 )
 def test_refuses_inputs_that_do_not_fit(unet, change, message):
@@ -194,9 +219,14 @@ def test_refuses_inputs_that_do_not_fit(unet, change, message):
         ({"cross_attention_dim": 48}, "multiple of 32"),
         ({"addition_embed_type_num_heads": 5}, "encoder_hid_dim = 48"),
         ({"act_fn": "silu"}, "act_fn is 'silu'"),
-        ({"class_embed_type": "timestep"}, "class_embed_type"),
-        ({"resnet_skip_time_act": True}, "resnet_skip_time_act"),
-        ({"only_cross_attention": True}, "only_cross_attention"),
+        ({"class_embed_type": "identity"}, "class_embed_type"),
+        ({"class_embed_type": "timestep"}, "stage II"),
+        ({"in_channels": 6}, "takes 3 channels"),
+        ({"time_embedding_act_fn": "silu"}, "time_embedding_act_fn"),
+        ({"resnet_skip_time_act": 1}, "resnet_skip_time_act"),
+        ({"resnet_out_scale_factor": 0}, "resnet_out_scale_factor"),
+        ({"mid_block_scale_factor": "1"}, "mid_block_scale_factor"),
+        ({"only_cross_attention": [True, False]}, "only_cross_attention"),
         ({"upcast_attention": True}, "upcast_attention"),
     ],
 )

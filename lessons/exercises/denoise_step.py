@@ -14,9 +14,27 @@ from torch import Tensor
 
 from minidiff.equations import add_noise, learned_range_log_variance, posterior_mean, x0_from_eps
 from minidiff.grade.stub import YourTurnError
+from minidiff.noise import SeededNoise
+from minidiff.samplers import Limit
+from minidiff.schedule import Schedule
 
 
-def step(x_t, eps, v, t, t_prev, schedule, noise, rows, threshold) -> tuple[Tensor, Tensor]:
-    """One transition t -> t_prev, course A.3: the next picture and the x0 behind it."""
+def step(
+    x_t: Tensor,
+    eps: Tensor,
+    v: Tensor,
+    t: int,
+    t_prev: int,
+    schedule: Schedule,
+    noise: SeededNoise,
+    rows: list[int],
+    threshold: Limit | None,
+) -> tuple[Tensor, Tensor]:
+    """One transition t -> t_prev, course A.3: the next picture and the x0 behind it.
+
+    x_t, eps, v   (R, 3, H, W), the pictures that move, and the answer of the UNet about them
+    rows          which pictures of the batch these are: noise.draw(rows) gives theirs
+    threshold     applied to x0, if there is one
+    """
     # about 9 lines in the package
     raise YourTurnError("write step")

@@ -11,34 +11,38 @@ EMOJI_PACKAGES = ROOT / "data" / "packages"
 
 def data(sets: list[str], yes: bool) -> None:
     """Fetch data sets, each after a yes."""
-    known = ("mnist", "fashion", "emoji")
+    known = ("mnist", "fashion", "emoji", "emoji-256")
     if wrong := [name for name in sets if name not in known]:
         raise UserError(f"no data set is called {wrong[0]!r}; known: {', '.join(known)}")
     for name in sets:
-        if name == "emoji":
-            emoji(yes)
+        if name in ("emoji", "emoji-256"):
+            emoji(yes, 64 if name == "emoji" else 256)
         else:
             from minidiff.mnist.data import main
 
             main(dataset=name, yes=yes)
 
 
-def emoji(yes: bool) -> None:
-    from minidiff.emoji.data import PACKED, build_emoji
+def emoji(yes: bool, size: int) -> None:
+    """The four sets as 64-pixel pictures for training stage I, or as 256-pixel ones for II."""
+    from minidiff.emoji.data import PACKED, PACKED_2, build_emoji
     from minidiff.mnist.data import agreed
 
-    if not PACKED.is_file():
+    packed = PACKED if size == 64 else PACKED_2
+    if not packed.is_file():
         question = f"Download four emoji sets (200 MB, by npm) into {EMOJI_PACKAGES}? [y/N] "
         if not (yes or agreed(question)):
             raise UserError("nothing was downloaded; say yes, or give YES=1 or --yes")
-    build_emoji(EMOJI_PACKAGES)
-    print(f"emoji: {PACKED} is there")
+    build_emoji(EMOJI_PACKAGES, size=size)
+    print(f"emoji: {packed} is there")
 
 
-def train_emoji(out: str, **options) -> Path:
+def train_emoji(stage: int, out: str | None = None, **options) -> Path:
     from minidiff.emoji.train import train
 
-    return train(out, **options)
+    if stage not in (1, 2):
+        raise UserError(f"there are stages 1 and 2, and no {stage}")
+    return train(out or ("runs/emoji" if stage == 1 else "runs/emoji-256"), stage=stage, **options)
 
 
 def eval_demo(fast: bool, out: str, weights: str | None = None) -> Path:

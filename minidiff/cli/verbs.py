@@ -11,6 +11,8 @@ from minidiff.cli.options import (
     DEVICE,
     DRAWING,
     DTYPE,
+    EDITION_A,
+    EDITION_B,
     EMBEDDINGS,
     IMAGE,
     MNIST_DEVICE,
@@ -127,11 +129,12 @@ VERBS = {
     ),
     "part-a": Verb(
         "draw all figures of Part A",
-        "minidiff.figures.part_a:main",
+        "minidiff.figures.editions:part_a_report",
         [
             CHECKPOINT,
             DEVICE,
             EMBEDDINGS,
+            EDITION_A,
             option("--only", metavar="ID", help="one section: 0, 1.1, ..., 1.7.1, ..., 1.9"),
             option("--image", metavar="FILE", help="a picture of yours, for two more sections"),
             option("--mask", metavar="FILE", help="white where your picture shall be redrawn"),
@@ -143,8 +146,9 @@ VERBS = {
     ),
     "part-b": Verb(
         "draw all figures of Part B",
-        "minidiff.figures.part_b:main",
+        "minidiff.figures.editions:part_b_report",
         [
+            EDITION_B,
             TRAINED,
             MNIST_DEVICE,
             option("--out", default="out/part-b", metavar="DIR", help="default: out/part-b"),
@@ -158,7 +162,7 @@ VERBS = {
             option("--models", type=words, default="denoiser,time,class", help="which of them"),
             option("--seeds", "--seed", type=seeds, default="180", help="default: 180"),
             option("--dataset", choices=["mnist", "fashion"], default="mnist", help="the data"),
-            option("--epochs", type=int, metavar="N", help="default: the recipe's own number"),
+            option("--epochs", type=float, metavar="N", help="default: the recipe's own number"),
             MNIST_DEVICE,
             option("--mode", choices=["fast", "plain", "deterministic"], help="speed or bits"),
             option("--out", default="runs/mnist", metavar="DIR", help="default: runs/mnist"),
@@ -178,14 +182,15 @@ VERBS = {
         "eval-mnist --samples 200",
     ),
     "train-emoji": Verb(
-        "train the demo checkpoint (needs a GPU)",
+        "train the demo checkpoint (needs a GPU; its second stage does not)",
         "minidiff.cli.commands:train_emoji",
         [
+            option("--stage", type=int, default=1, help="1 draws (default), 2 enlarges to 256"),
             option("--steps", type=int, metavar="N", help="train this many steps, or ..."),
             option("--seconds", type=float, metavar="S", help="... this long"),
             option("--batch", type=int, metavar="N", help="pictures per step and GPU"),
             option("--start-from", metavar="DIR", help="begin with a checkpoint's weights"),
-            option("--out", default="runs/emoji", metavar="DIR", help="default: runs/emoji"),
+            option("--out", metavar="DIR", help="default: runs/emoji, or runs/emoji-256"),
         ],
         "train-emoji --seconds 600",
     ),
@@ -234,6 +239,7 @@ VERBS = {
         [
             NUMBERS,
             option("--check", action="store_true", help="look at everything, run nothing"),
+            option("--ask", action="store_true", help="answer the chapters' questions yourself"),
         ],
         "lessons 05",
     ),
@@ -271,6 +277,19 @@ VERBS = {
         "minidiff.grade.mutants:main",
         [option("--only", metavar="NAME", help="one entry or several, by comma; default: all")],
         "mutants --only mean-x0-no-root",
+    ),
+    "play": Verb(
+        "open a page to draw, to change an equation and to watch what becomes of the picture",
+        "minidiff.play.server:main",
+        [
+            CHECKPOINT,
+            DEVICE,
+            DTYPE,
+            EMBEDDINGS,
+            option("--port", type=int, metavar="N", help="default: 7860, or one that is free"),
+            option("--no-browser", action="store_true", help="only print the address"),
+        ],
+        "play --weights weights/IF-I-M-v1.0",
     ),
     "weights pull": Verb(
         "fetch an official model: only what is needed, resumed when it breaks off",

@@ -1,4 +1,4 @@
-"""DeepFloyd IF's stage-I UNet, written out: noisy picture, timestep, text -> noise and variance.
+"""DeepFloyd IF's UNet, written out: noisy picture, timestep, text -> noise and variance.
 
 Module names are the official state-dict keys, so loading needs no renaming. From the bottom up:
 
@@ -9,11 +9,15 @@ Module names are the official state-dict keys, so loading needs no renaming. Fro
     DownBlock, MidBlock, UpBlock    the U: skips are pushed on the way down and popped on the way up
     UNet            the whole model; Cond is what it wants to know of a prompt, computed once
 
-Stage I only: the 64 -> 256 upscaler (class embedding, skip scaling) is another model.
+Stage II, 64 -> 256 pixels, is the same network. It takes six channels, the noisy picture and the
+upscaled low-resolution one, and embeds how much noise lies on the latter: UNet.pooled. Its other
+differences are numbers in the config: what a ResBlock's sum is divided by, how often the embedding
+is activated, whether pixels attend to text alone.
 """
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -21,13 +25,14 @@ from torch import Tensor, nn
 
 from minidiff.deepfloyd.unet_config import DOWN_BLOCKS, TEXT_NORM_GROUPS, UP_BLOCKS, UNetConfig
 from minidiff.errors import UserError
+from minidiff.io.inputs import network_pictures, states, timesteps
 
 
 @dataclass(frozen=True)
 class Cond:
     """What the UNet needs of P prompts, the same at every timestep: compute once, use each step.
 
-    pooled   (P, embed_dim), added to the time embedding
+    pooled   (P, embed_dim), added to the time embedding; in stage II it knows the noise level too
     keys     one (P, L, heads * head_dim) per attention layer, in the order the layers run
     values   likewise
     """
@@ -72,7 +77,7 @@ class Cond:
 def sinusoid(t: Tensor, dim: int) -> Tensor:
     """Transformer position encoding of the timestep: (B,) -> (B, dim), cosines first, fp32."""
     half = dim // 2
-    freqs = torch.exp(-math.log(10000) * torch.arange(half, device=t.device) / half)
+    freqs = torch.exp(-math.log(10000) * torch.arange(half, device=t.device).float() / half)
     angles = t.float()[:, None] * freqs
     return torch.cat([angles.cos(), angles.sin()], dim=1)
 
@@ -164,6 +169,7 @@ class ResBlock(nn.Module):
         self.conv2 = nn.Conv2d(c_out, c_out, 3, padding=1)
         if c_in != c_out:
             self.conv_shortcut = nn.Conv2d(c_in, c_out, 1)
+        self.divisor = config.resnet_out_scale_factor
 
     def forward(self, x: Tensor, emb: Tensor) -> Tensor:
         h = self.norm_gelu(self.norm1, x)
@@ -176,13 +182,14 @@ class ResBlock(nn.Module):
         h = self.conv2(self.norm_gelu(self.norm2, h, scale, shift))
         if hasattr(self, "conv_shortcut"):
             x = self.conv_shortcut(x)
-        return x + h
+        return x + h if self.divisor == 1 else (x + h) / self.divisor
 
 
 class Attention(nn.Module):
     """Self-attention over the pixels with the prompt's tokens as extra keys and values.
 
-    The text's keys come first, then the picture's: one softmax weighs both.
+    The text's keys come first, then the picture's: one softmax weighs both. Where the config says
+    only_cross_attention, some stages II, there is the text alone.
     """
 
     def __init__(self, channels: int, config: UNetConfig):
@@ -193,8 +200,10 @@ class Attention(nn.Module):
         self.group_norm = nn.GroupNorm(config.norm_num_groups, channels)
         self.norm_cross = nn.GroupNorm(TEXT_NORM_GROUPS, text_dim)
         self.to_q = nn.Linear(channels, inner)
-        self.to_k = nn.Linear(channels, inner)
-        self.to_v = nn.Linear(channels, inner)
+        self.attends_to_pixels = not config.only_cross_attention
+        if self.attends_to_pixels:
+            self.to_k = nn.Linear(channels, inner)
+            self.to_v = nn.Linear(channels, inner)
         self.add_k_proj = nn.Linear(text_dim, inner)
         self.add_v_proj = nn.Linear(text_dim, inner)
         self.to_out = nn.ModuleList([nn.Linear(inner, channels)])
@@ -210,8 +219,10 @@ class Attention(nn.Module):
     def forward(self, x: Tensor, text_k: Tensor, text_v: Tensor) -> Tensor:
         pixels = self.group_norm(x.flatten(2)).transpose(1, 2)  # (B, H*W, C)
         q = self.to_q(pixels)
-        k = torch.cat([text_k, self.to_k(pixels)], dim=1)
-        v = torch.cat([text_v, self.to_v(pixels)], dim=1)
+        k, v = text_k, text_v
+        if self.attends_to_pixels:
+            k = torch.cat([text_k, self.to_k(pixels)], dim=1)
+            v = torch.cat([text_v, self.to_v(pixels)], dim=1)
         q, k, v = (split_heads(z, self.heads) for z in (q, k, v))
         out = merge_heads(F.scaled_dot_product_attention(q, k, v))
         return x + self.to_out[0](out).transpose(1, 2).unflatten(2, x.shape[2:])
@@ -262,6 +273,8 @@ class MidBlock(nn.Module):
         super().__init__()
         self.attentions = nn.ModuleList([Attention(channels, config)])
         self.resnets = nn.ModuleList([ResBlock(channels, channels, config) for _ in range(2)])
+        for resnet in self.resnets:
+            resnet.divisor = config.mid_block_scale_factor
 
     def forward(self, x: Tensor, emb: Tensor, text: TextKV) -> Tensor:
         x = self.resnets[0](x, emb)
@@ -285,6 +298,12 @@ class UpBlock(Block):
         return self.upsamplers[0](x, emb) if hasattr(self, "upsamplers") else x
 
 
+class Output(NamedTuple):
+    """What the official call gives: eps and v as (B, 6, H, W), by name or as [0]."""
+
+    sample: Tensor
+
+
 # --- the model -------------------------------------------------------------------------------
 
 
@@ -303,6 +322,8 @@ class UNet(nn.Module):
         top, deepest = widths[0], len(widths) - 1
         self.conv_in = nn.Conv2d(config.in_channels, top, 3, padding=1)
         self.time_embedding = TimeEmbedding(top, config.embed_dim)
+        if config.upscales:
+            self.class_embedding = TimeEmbedding(top, config.embed_dim)
         self.encoder_hid_proj = nn.Linear(config.encoder_hid_dim, config.cross_attention_dim)
         self.add_embedding = TextPooling(
             config.encoder_hid_dim, config.embed_dim, config.addition_embed_type_num_heads
@@ -339,29 +360,61 @@ class UNet(nn.Module):
         blocks = [*self.down_blocks, self.mid_block, *self.up_blocks]
         return [layer for block in blocks for layer in getattr(block, "attentions", [])]
 
-    def prepare(self, text: Tensor) -> Cond:
-        """T5 states (P, 77, encoder_hid_dim) -> everything the UNet needs of these P prompts."""
-        if text.ndim != 3 or text.shape[2] != self.config.encoder_hid_dim:
-            raise UserError(
-                f"text states must be (prompts, tokens, {self.config.encoder_hid_dim});"
-                f" got {tuple(text.shape)}: encode the prompts with this checkpoint's own T5"
-            )
-        pooled = self.add_embedding(text)
+    def prepare(self, text: Tensor, level: int | Tensor | None = None) -> Cond:
+        """T5 states (P, 77, encoder_hid_dim) -> everything the UNet needs of these P prompts.
+
+        level: stage II only, the timestep 0..999 to which the low-resolution picture was noised, a
+        number or (P,). Like the prompt it stays the same for a whole walk.
+        """
+        weight = self.conv_in.weight
+        text = states(text, self.config.encoder_hid_dim, weight.dtype, weight.device)
         projected = self.encoder_hid_proj(text)
         pairs = [layer.text_keys_values(projected) for layer in self.attention_layers()]
-        return Cond(pooled, tuple(k for k, _ in pairs), tuple(v for _, v in pairs))
+        keys, values = tuple(k for k, _ in pairs), tuple(v for _, v in pairs)
+        return Cond(self.pooled(text, level), keys, values)
 
-    def forward(self, x: Tensor, t: int | Tensor, text: Tensor | Cond) -> Tensor:
+    def pooled(self, text: Tensor, level: int | Tensor | None) -> Tensor:
+        """What is added to the time embedding: the text as one vector, and stage II's noise level.
+
+        The level is embedded like a timestep, by layers of its own.
+        """
+        if (level is None) == self.config.upscales:
+            takes = "is stage II and needs a" if self.config.upscales else "is stage I and takes no"
+            raise UserError(f"this UNet {takes} level, the low-resolution picture's noise level")
+        pooled = self.add_embedding(text)
+        if level is None:
+            return pooled
+        level = torch.as_tensor(level, device=text.device).expand(len(text))
+        waves = sinusoid(level, self.config.block_out_channels[0]).to(text.dtype)
+        return pooled + self.class_embedding(waves)
+
+    def forward(
+        self,
+        x: Tensor,
+        t: int | Tensor,
+        text: Tensor | Cond | None = None,
+        level: int | Tensor | None = None,
+        **as_official,
+    ) -> "Tensor | Output | tuple[Tensor]":
         """(B, 3, H, W) in about [-1, 1], t in 0..999 (a number or (B,)), text (B, 77, D) or Cond.
 
+        Stage II takes (B, 6, H, W), the low-resolution picture behind the noisy one, and the level
+        of prepare(), which a Cond already has.
         Returns (B, 6, H, W): channels 0-2 are eps, 3-5 the variance coefficient v.
+        The course's cells call it with encoder_hidden_states= and return_dict=, and get what they
+        expect: see `call_as_official`.
         """
-        cond = text if isinstance(text, Cond) else self.prepare(text)
-        t = torch.as_tensor(t, device=x.device).expand(len(x))
+        if as_official:
+            return self.call_as_official(x, t, text, level, **as_official)
+        cond = text if isinstance(text, Cond) else self.prepare(text, level)
+        x = network_pictures(x, self.config.in_channels, self.dtype, self.conv_in.weight.device)
+        t = timesteps(t, len(x), x.device)
         self.check_input(x, cond)
 
         emb = self.time_embedding(sinusoid(t, self.config.block_out_channels[0]).to(x.dtype))
-        emb = F.gelu(emb + cond.pooled)  # every ResBlock begins with this GELU: once is enough
+        emb = emb + cond.pooled
+        for _ in range(self.config.embedding_gelus):
+            emb = F.gelu(emb)
         text_kv = iter(zip(cond.keys, cond.values))
 
         x = self.conv_in(x)
@@ -372,6 +425,21 @@ class UNet(nn.Module):
         for block in self.up_blocks:
             x = block(x, emb, skips, take_text(block, text_kv))
         return self.conv_out(self.norm_gelu(self.conv_norm_out, x))
+
+    def call_as_official(
+        self, x, t, text, level, *, encoder_hidden_states=None, class_labels=None,
+        return_dict=True, **rest
+    ):  # fmt: skip
+        """unet(x, t, encoder_hidden_states=e, return_dict=False)[0], or .sample without the last.
+
+        class_labels: stage II's level. rest: options of other models, fine as long as they are
+        None.
+        """
+        if wanted := [name for name, value in rest.items() if value is not None]:
+            raise UserError(f"the UNet of DeepFloyd IF has no {', '.join(wanted)}: leave it out")
+        text = encoder_hidden_states if text is None else text
+        out = self(x, t, text, class_labels if level is None else level)
+        return Output(out) if return_dict else (out,)
 
     def check_input(self, x: Tensor, cond: Cond) -> None:
         halvings = 2 ** (len(self.down_blocks) - 1)

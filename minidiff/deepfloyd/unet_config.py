@@ -1,11 +1,11 @@
-"""The shape of a stage-I UNet, read from an official unet/config.json and checked."""
+"""The shape of a UNet of either stage, read from an official unet/config.json and checked."""
 
 from dataclasses import dataclass
 
 from minidiff.deepfloyd.config import read_fields
 from minidiff.errors import UserError
 
-# The block types of stage I, and whether they attend.
+# The block types of both stages, and whether they attend.
 DOWN_BLOCKS = {"ResnetDownsampleBlock2D": False, "SimpleCrossAttnDownBlock2D": True}
 UP_BLOCKS = {"ResnetUpsampleBlock2D": False, "SimpleCrossAttnUpBlock2D": True}
 
@@ -13,12 +13,11 @@ MAX_LEVELS = 8  # the largest official model has 5, of at most 3 layers
 MAX_LAYERS = 32
 TEXT_NORM_GROUPS = 32  # norm_cross has 32 groups in every official model, whatever the config says
 
-# Official fields for which this file implements one value (stage II and other models differ).
+# Official fields for which this file implements one value (other models differ).
 FIXED = {
     "act_fn": "gelu",
     "addition_embed_type": "text",
     "center_input_sample": False,
-    "class_embed_type": None,
     "conv_in_kernel": 3,
     "conv_out_kernel": 3,
     "cross_attention_norm": "group_norm",
@@ -27,16 +26,11 @@ FIXED = {
     "encoder_hid_dim_type": "text_proj",
     "flip_sin_to_cos": True,
     "freq_shift": 0,
-    "mid_block_scale_factor": 1,
     "mid_block_type": "UNetMidBlock2DSimpleCrossAttn",
     "num_attention_heads": None,
     "num_class_embeds": None,
-    "only_cross_attention": False,
-    "resnet_out_scale_factor": 1.0,
-    "resnet_skip_time_act": False,
     "resnet_time_scale_shift": "scale_shift",
     "time_cond_proj_dim": None,
-    "time_embedding_act_fn": None,
     "time_embedding_type": "positional",
     "timestep_post_act": None,
     "upcast_attention": False,
@@ -72,6 +66,13 @@ class UNetConfig:
     time_embedding_dim: int | None = None
     norm_num_groups: int = 32
     norm_eps: float = 1e-5
+    # What stage II, the upscaler, has different; the defaults are stage I.
+    class_embed_type: str | None = None  # "timestep": the noise level is embedded like a timestep
+    time_embedding_act_fn: str | None = None  # "gelu": the summed embedding is activated once ...
+    resnet_skip_time_act: bool = False  # ... and the ResBlocks leave their own activation of it out
+    resnet_out_scale_factor: float = 1.0  # 1 / 0.7071: what a ResBlock's sum is divided by
+    mid_block_scale_factor: float = 1.0  # the same in the middle block
+    only_cross_attention: bool = False  # pixels attend to text alone: the weights decide
 
     @classmethod
     def from_dict(cls, raw: dict) -> "UNetConfig":
@@ -104,12 +105,35 @@ class UNetConfig:
             raise UserError(f"unet/config.json: sizes must be whole numbers above 0; got {numbers}")
         if type(self.norm_eps) is not float or not 0 < self.norm_eps < 1:
             raise UserError(f"unet/config.json: norm_eps must be in (0, 1), not {self.norm_eps!r}")
-        if (self.in_channels, self.out_channels) != (3, 6):
+        if (self.in_channels, self.out_channels) != (6 if self.upscales else 3, 6):
             raise UserError(
-                "unet/config.json: stage I takes 3 channels and gives 6, not in_channels ="
-                f" {self.in_channels!r} and out_channels = {self.out_channels!r}"
+                "unet/config.json: stage I takes 3 channels, stage II (class_embed_type"
+                f' "timestep") takes 6, and both give 6; not in_channels = {self.in_channels!r} and'
+                f" out_channels = {self.out_channels!r}"
             )
+        self.check_stage_2()
         self.check_divisors()
+
+    def check_stage_2(self) -> None:
+        """The fields in which the stages differ may be mixed, as the reference's tests do."""
+        possible = {
+            "class_embed_type": (None, "timestep"),
+            "time_embedding_act_fn": (None, "gelu"),
+            "resnet_skip_time_act": (False, True),
+            "only_cross_attention": (False, True),
+        }
+        for name, values in possible.items():
+            value = getattr(self, name)
+            if value not in values or type(value) not in map(type, values):
+                raise UserError(
+                    f"unet/config.json: {name} is {value!r}; this code supports"
+                    f" {' and '.join(map(repr, values))}"
+                )
+        for name in ("resnet_out_scale_factor", "mid_block_scale_factor"):
+            if type(getattr(self, name)) not in (int, float) or not 0.1 < getattr(self, name) < 10:
+                raise UserError(
+                    f"unet/config.json: {name} must be a number near 1, not {getattr(self, name)!r}"
+                )
 
     def check_depth(self, levels: int) -> None:
         """A number out of all bounds would take hours to build before its weights are missed."""
@@ -165,3 +189,17 @@ class UNetConfig:
     def embed_dim(self) -> int:
         """Width of the embedding of time and pooled text that steers every ResBlock."""
         return self.time_embedding_dim or 4 * self.block_out_channels[0]
+
+    @property
+    def upscales(self) -> bool:
+        """Whether this is stage II: it sees a second picture, and embeds that one's noise level."""
+        return self.class_embed_type == "timestep"
+
+    @property
+    def embedding_gelus(self) -> int:
+        """How often the summed embedding is activated before a ResBlock projects it.
+
+        Every ResBlock of stage I begins with this GELU: once for all is enough. Stage II has one of
+        its own, and its blocks have none. Only the reference's small test model has both.
+        """
+        return (self.time_embedding_act_fn is not None) + (not self.resnet_skip_time_act)

@@ -6,6 +6,9 @@
     scheduler/scheduler_config.json
     tokenizer/...        made once, before training: minidiff/emoji/tokenizer_train.py
 
+The second stage has no text encoder and no tokenizer of its own, it uses the first one's, and an
+image_noising_scheduler beside the scheduler.
+
 Everything is fp16, in shards that a code host takes.
 """
 
@@ -47,6 +50,21 @@ SCHEDULER = {
     "variance_type": "learned_range",
 }
 
+# What is different in the second stage, as in DeepFloyd IF-II.
+MODEL_INDEX_2 = MODEL_INDEX | {
+    "_class_name": "IFSuperResolutionPipeline",
+    "image_noising_scheduler": ["diffusers", "DDPMScheduler"],
+    "text_encoder": [None, None],
+    "tokenizer": [None, None],
+}
+SCHEDULER_2 = SCHEDULER | {"sample_max_value": 1.0}
+NOISING_SCHEDULER = {
+    "_class_name": "DDPMScheduler",
+    "_diffusers_version": "0.42.1",
+    "beta_schedule": "squaredcos_cap_v2",
+    "num_train_timesteps": 1000,
+}
+
 UNET_STEM, T5_STEM = "diffusion_pytorch_model", "model"
 
 
@@ -54,15 +72,21 @@ def export(params: dict[str, Tensor], recipe: dict, folder: Path) -> Path:
     """Write HybridLoss parameters ("unet. ...", "encoder. ...") as an official folder."""
     part = folder.with_name(folder.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
-    write_json(part / "model_index.json", MODEL_INDEX)
-    write_json(part / "scheduler" / "scheduler_config.json", SCHEDULER)
+    second = recipe["unet"]["in_channels"] == 6
+    write_json(part / "model_index.json", MODEL_INDEX_2 if second else MODEL_INDEX)
+    scheduler = SCHEDULER_2 if second else SCHEDULER
+    write_json(part / "scheduler" / "scheduler_config.json", scheduler)
     unet_config = {"_class_name": "UNet2DConditionModel", **recipe["unet"]}
     write_json(part / "unet" / "config.json", unet_config)
-    t5_config = {"architectures": ["T5EncoderModel"], **recipe["text_encoder"]}
-    write_json(part / "text_encoder" / "config.json", t5_config)
     write_shards(strip(params, "unet."), part / "unet", UNET_STEM)
-    write_shards(strip(params, "encoder."), part / "text_encoder", T5_STEM)
-    shutil.copytree(WEIGHTS / "tokenizer", part / "tokenizer")
+    if second:
+        noising = part / "image_noising_scheduler" / "scheduler_config.json"
+        write_json(noising, NOISING_SCHEDULER)
+    else:
+        t5_config = {"architectures": ["T5EncoderModel"], **recipe["text_encoder"]}
+        write_json(part / "text_encoder" / "config.json", t5_config)
+        write_shards(strip(params, "encoder."), part / "text_encoder", T5_STEM)
+        shutil.copytree(WEIGHTS / "tokenizer", part / "tokenizer")
     shutil.rmtree(folder, ignore_errors=True)
     os.replace(part, folder)
     return folder
@@ -112,4 +136,4 @@ def nbytes(tensors: dict[str, Tensor]) -> int:
 
 def write_json(path: Path, content: dict) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content, indent=2) + "\n")
+    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8", newline="\n")

@@ -31,16 +31,19 @@ def orthogonalize(matrices: list[Tensor]) -> list[Tensor]:
     """Newton-Schulz for many matrices, in as few launches as possible.
 
     Matrices with the same shorter side are one batch: the longer side is padded with zeros, which
-    add nothing to the gram matrix and stay zero.
+    add nothing to the gram matrix and stay zero. On a CPU, where padding costs what it weighs and
+    bf16 is slow, only equal shapes are batched, in fp32.
     """
     wide = [m if m.shape[0] <= m.shape[1] else m.mT for m in matrices]
-    by_rows = defaultdict(list)
+    on_cpu = bool(matrices) and matrices[0].device.type == "cpu"
+    groups = defaultdict(list)
     for i, m in enumerate(wide):
-        by_rows[m.shape[0]].append(i)
+        groups[m.shape if on_cpu else m.shape[0]].append(i)
     results: list[Tensor] = [None] * len(matrices)
-    for rows, members in by_rows.items():
-        shape = (len(members), rows, max(wide[i].shape[1] for i in members))
-        batch = torch.zeros(shape, dtype=torch.bfloat16, device=wide[members[0]].device)
+    for members in groups.values():
+        shape = (len(members), len(wide[members[0]]), max(wide[i].shape[1] for i in members))
+        dtype = torch.float32 if on_cpu else torch.bfloat16
+        batch = torch.zeros(shape, dtype=dtype, device=wide[members[0]].device)
         places = [batch[n, :, : wide[i].shape[1]] for n, i in enumerate(members)]
         torch._foreach_copy_(places, [wide[i] for i in members])
         for i, x in zip(members, newton_schulz(batch)):

@@ -12,7 +12,6 @@ official layout.
 import io
 import json
 import math
-import os
 import time
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -41,6 +40,7 @@ from minidiff.equations import (
     x0_from_eps,
 )
 from minidiff.errors import UserError
+from minidiff.io.devices import number_of, place_in_team
 from minidiff.io.files import save_atomically
 from minidiff.schedule import cosine_schedule
 
@@ -77,15 +77,25 @@ class EmojiBatches:
         self.empty = ids[index[""]].to(device), masks[index[""]].to(device)
         return ids[rows].short().to(device), masks[rows].bool().to(device)
 
+    def inputs(self, batch: int, progress: float, recipe: dict) -> tuple[Tensor, ...]:
+        """What HybridLoss takes; progress 0..1 changes nothing here."""
+        x0, ids, mask = self.draw(batch, recipe["drop_prompt"])
+        t = draw_timesteps(self, batch, recipe["noisy_half_from"])
+        return x0, t, self.noise(x0), ids, mask
+
     def draw(self, batch: int, drop_prompt: float) -> tuple[Tensor, Tensor, Tensor]:
         """x0 (B, 3, 64, 64) in [-1, 1], ids (B, 77) and mask (B, 77)."""
         i = torch.multinomial(self.weights, batch, replacement=True, generator=self.generator)
         j = self.randint(self.ids.shape[1], batch)
         x0 = composite(self.images[i], self.colours[i, j])
-        dropped = torch.rand(batch, device=self.device, generator=self.generator) < drop_prompt
+        return x0, *self.texts(i, j, drop_prompt)
+
+    def texts(self, i: Tensor, j: Tensor, drop_prompt: float) -> tuple[Tensor, Tensor]:
+        """ids and mask (B, 77) of the j-th captions of pictures i, some of them emptied."""
+        dropped = torch.rand(len(i), device=self.device, generator=self.generator) < drop_prompt
         ids = torch.where(dropped[:, None], self.empty[0], self.ids[i, j].long())
         mask = torch.where(dropped[:, None], self.empty[1].bool(), self.masks[i, j])
-        return x0, ids, mask
+        return ids, mask
 
     def randint(self, high: int, n: int, low: int = 0) -> Tensor:
         return torch.randint(low, high, (n,), device=self.device, generator=self.generator)
@@ -123,10 +133,14 @@ class HybridLoss(nn.Module):
         self.register_buffer("abars_prev", previous.float(), persistent=False)
 
     def forward(self, x0, t, eps, ids, mask) -> dict[str, Tensor]:
+        x_t = forward_process(x0, self.abars[t][:, None, None, None], eps)
+        return self.losses(x_t, x0, t, eps, self.unet(x_t, t, self.encoder(ids, mask)))
+
+    def losses(self, x_t, x0, t, eps, answer) -> dict[str, Tensor]:
+        """Of the UNet's answer (B, 6, H, W) for x_t."""
         abar = self.abars[t][:, None, None, None]
         abar_prev = self.abars_prev[t][:, None, None, None]
-        x_t = forward_process(x0, abar, eps)
-        predicted, v = self.unet(x_t, t, self.encoder(ids, mask)).float().chunk(2, dim=1)
+        predicted, v = answer.float().chunk(2, dim=1)
         error = predicted - eps
         pixel = error.square().mean()
         # 16x16 pixels averaged: white error would weigh as much here as in `pixel`.
@@ -181,16 +195,21 @@ class Run:
     def __init__(self, recipe: dict, device: torch.device, clock: Clock):
         torch.manual_seed(recipe["seed"])
         self.recipe, self.device, self.clock = recipe, device, clock
-        self.unet = UNet(UNetConfig.from_dict(recipe["unet"]))
-        self.encoder = T5Encoder(T5Config.from_dict(recipe["text_encoder"]))
-        start_from_zero(self.unet, self.encoder)
-        self.loss = HybridLoss(self.unet, self.encoder, recipe["coarse_weight"])
+        self.loss = self.build(recipe)
         self.loss.to(device=device, memory_format=torch.channels_last)
-        self.params = dict(self.loss.named_parameters())
+        named = self.loss.named_parameters()
+        self.params = {name: p for name, p in named if p.requires_grad}
         self.averages = [
             {k: p.detach().clone() for k, p in self.params.items()} for _ in recipe["ema_decays"]
         ]
         self.optimizers = make_optimizers(self.params, recipe)
+
+    def build(self, recipe: dict) -> HybridLoss:
+        """The networks, which become self.unet and self.encoder, in their loss."""
+        self.unet = UNet(UNetConfig.from_dict(recipe["unet"]))
+        self.encoder = T5Encoder(T5Config.from_dict(recipe["text_encoder"]))
+        start_from_zero(self.unet, self.encoder)
+        return HybridLoss(self.unet, self.encoder, recipe["coarse_weight"])
 
     def set_rate(self) -> None:
         factor = self.clock.rate(self.recipe["warmup_steps"], self.recipe["cooldown"])
@@ -254,12 +273,14 @@ class Run:
                 average[name].copy_(p.detach())
 
 
-def start_from_zero(unet: UNet, encoder: T5Encoder) -> None:
+def start_from_zero(unet: UNet, encoder: T5Encoder | None = None) -> None:
     """Every residual branch begins as nothing, and small embeddings: the run starts calm."""
     for name, module in unet.named_modules():
         if name.endswith(("conv2", "to_out.0", "conv_out")):
             nn.init.zeros_(module.weight)
             nn.init.zeros_(module.bias)
+    if encoder is None:
+        return
     nn.init.normal_(encoder.shared.weight, std=1.0)
     for name, p in encoder.encoder.named_parameters():
         if name.endswith((".o.weight", ".wo.weight")):
@@ -288,6 +309,7 @@ def make_optimizers(params: dict[str, nn.Parameter], recipe: dict) -> list:
 def train(
     run_folder: str | Path,
     *,
+    stage: int = 1,
     steps: int | None = None,
     seconds: float | None = None,
     batch: int | None = None,
@@ -299,26 +321,28 @@ def train(
     """Train until `steps` or `seconds` of training are done; returns the exported folder.
 
     run_folder  continues its last.pt when there is one
+    stage       1 draws at 64 pixels, 2 enlarges to 256: train_upscaler.py
     batch       pictures per step and GPU; default: the recipe's
     start_from  an exported checkpoint to start from instead of random weights
     changes     recipe entries to override, e.g. {"muon_lr": 0.001}
     """
     check_length(steps, seconds, batch)
-    recipe = {**json.loads(RECIPE.read_text()), **(changes or {})}
+    recipe_file, run_of, batches_of = STAGES[stage]()
+    recipe = {**json.loads(recipe_file.read_text(encoding="utf-8")), **(changes or {})}
     rank, world, device = start_distributed()
     torch.backends.cudnn.benchmark = True
     run_folder = Path(run_folder)
     run_folder.mkdir(parents=True, exist_ok=True)
     batch = recipe["batch"] if batch is None else batch
 
-    run = Run(recipe, device, Clock(steps, seconds))
+    run = run_of(recipe, device, Clock(steps, seconds))
     if (run_folder / "last.pt").exists():
         run.restore(run_folder / "last.pt")
     elif start_from is not None:
         run.start_from(Path(start_from))
     # The seed moves on with the step: a resumed run draws new batches, not the first ones again.
     seed = recipe["seed"] + 1000 * rank + 1_000_000 * run.clock.step
-    batches = EmojiBatches(recipe, device, seed)
+    batches = batches_of(recipe, device, seed)
     loop(run, batches, batch, run_folder, (rank, world), compile_model, save_every)
     if rank == 0:
         run.save(run_folder / "last.pt")
@@ -328,6 +352,19 @@ def train(
         dist.barrier()
         dist.destroy_process_group()
     return run_folder / f"ema-{recipe['ema_decays'][0]}"
+
+
+def stage_1() -> tuple:
+    return RECIPE, Run, EmojiBatches
+
+
+def stage_2() -> tuple:
+    from minidiff.emoji import train_upscaler  # it is built on this module
+
+    return train_upscaler.RECIPE_2, train_upscaler.UpscalerRun, train_upscaler.CropBatches
+
+
+STAGES = {1: stage_1, 2: stage_2}
 
 
 def check_length(steps: int | None, seconds: float | None, batch: int | None) -> None:
@@ -353,10 +390,9 @@ def loop(run, batches, batch, run_folder, place, compile_model, save_every) -> N
     sums, before, saved = None, time.perf_counter(), time.perf_counter()
     while not finished(clock, device, world):
         run.set_rate()
-        x0, ids, mask = batches.draw(batch, recipe["drop_prompt"])
-        t = draw_timesteps(batches, batch, recipe["noisy_half_from"])
+        inputs = batches.inputs(batch, clock.progress, recipe)
         with half:
-            losses = loss_fn(x0, t, batches.noise(x0), ids, mask)
+            losses = loss_fn(*inputs)
         losses["total"].backward()
         run.update()
         clock.step, clock.images = clock.step + 1, clock.images + batch * world
@@ -388,16 +424,16 @@ def finished(clock: Clock, device: torch.device, world: int) -> bool:
 def report(folder: Path, clock: Clock, means: dict, seconds: float) -> None:
     line = {"step": clock.step, "images": clock.images, "seconds": round(clock.trained, 1)}
     line |= {k: round(v, 5) for k, v in means.items()} | {"took": round(seconds, 2)}
-    with open(folder / "log.jsonl", "a") as log:
+    with open(folder / "log.jsonl", "a", encoding="utf-8") as log:
         log.write(json.dumps(line) + "\n")
     print(line, flush=True)
 
 
 def start_distributed() -> tuple[int, int, torch.device]:
     """(rank, world size, device); joins the process group when started by torchrun."""
-    if "RANK" not in os.environ:
+    if place_in_team()[1] == 1:
         return 0, 1, torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    local = int(os.environ["LOCAL_RANK"])
+    local = number_of("LOCAL_RANK")
     torch.cuda.set_device(local)
     dist.init_process_group("nccl")
     return dist.get_rank(), dist.get_world_size(), torch.device("cuda", local)

@@ -23,6 +23,8 @@ class SplitUNet:
 
     def __call__(self, x: Tensor, t: int | Tensor, cond: Cond) -> Tensor:
         self.unet.check_input(x, cond)
-        t = torch.as_tensor(t, device=x.device).expand(len(x))
-        parts = zip(x.split(AT_ONCE), t.split(AT_ONCE), cond.split(AT_ONCE))
+        pictures = x.split(AT_ONCE)
+        single = not isinstance(t, Tensor)  # as it is: the UNet knows a number from a tensor
+        times = [t] * len(pictures) if single else t.expand(len(x)).split(AT_ONCE)
+        parts = zip(pictures, times, cond.split(AT_ONCE))
         return torch.cat([self.unet(*part) for part in parts])

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 
 REFERENCE = "same as the package, for random arguments"
-CHECK_MODULES = ("equations", "guidance", "sampling", "t5", "unet", "mnist", "ddpm")
+CHECK_MODULES = ("equations", "guidance", "sampling", "t5", "unet", "mnist", "ddpm", "flow")
 
 
 @dataclass(frozen=True)

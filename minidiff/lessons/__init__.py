@@ -1,20 +1,20 @@
 """Lessons: the chapters in lessons/ are run, checked against the package, linted and exported.
 
-A chapter's own code needs one thing from here, the way its pictures get into the book.
+A chapter's own code needs two things from here: the way its pictures get into the book, and the
+check of its predict-then-run questions.
 """
 
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from PIL import Image, ImageChops
 
 from minidiff.errors import UserError
 from minidiff.figures.grids import save_gif
 from minidiff.io.files import save_atomically
 from minidiff.io.paths import ROOT
+from minidiff.lessons.questions import predict as predict
 
 FIGURES = ROOT / "lessons" / "figures"
 SAME = 2  # levels of 255 that another processor's rounding may change
@@ -33,8 +33,10 @@ def save_figure(image: Image.Image, name: str) -> Image.Image:
     return image
 
 
-def save_plot(plot: Figure, name: str) -> Image.Image:
-    """The same for a matplotlib figure."""
+def save_plot(plot, name: str) -> Image.Image:
+    """The same for a matplotlib Figure."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
     canvas = FigureCanvasAgg(plot)
     canvas.draw()
     return save_figure(Image.fromarray(np.asarray(canvas.buffer_rgba())), name)

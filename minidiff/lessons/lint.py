@@ -10,9 +10,10 @@ from PIL import Image
 from minidiff.io.paths import ROOT
 from minidiff.lessons.chapters import Chapter
 from minidiff.lessons.maths import maths_faults
+from minidiff.lessons.questions import ASKED, questions
 
-WORDS = (900, 2000)
-WIDTH = 1000  # pixels
+WORDS = (900, 2300)
+WIDTH = 840  # pixels: the column in which a code host shows a page; wider is scaled and blurs
 KILOBYTES = {".png": 120, ".gif": 300}
 
 LINK = re.compile(r"(?P<picture>!?)\[(?P<text>[^\]]*)\]\((?P<target>[^)\s]+)\)")
@@ -21,7 +22,7 @@ SAVED = re.compile(r"save_(?:figure|plot|animation)\(.*?\"(?P<name>\d\d-[^\"]+)\
 
 def lint(chapter: Chapter) -> list[str]:
     """One line per fault: "lessons/05-x.md:12: what is wrong"."""
-    checks = (form_faults, link_faults, figure_faults, code_faults, maths_faults)
+    checks = (form_faults, link_faults, figure_faults, code_faults, maths_faults, question_faults)
     found = sorted({fault for check in checks for fault in check(chapter)})
     return [f"{chapter.name}:{line}: {what}" for line, what in found]
 
@@ -55,7 +56,7 @@ def link_faults(chapter: Chapter) -> Faults:
             yield line, f"{target} does not exist"
         elif ROOT not in path.resolve().parents and path.resolve() != ROOT:
             yield line, f"{target} lies outside the repository"
-        elif anchor and path.suffix == ".md" and anchor not in anchors(path.read_text("utf-8")):
+        elif anchor and path.suffix == ".md" and anchor not in anchors(path):
             yield line, f"{path.name} has no heading for #{anchor}"
         if link["picture"] and len(link["text"]) < 10:
             yield line, f"say what {target} shows, between the brackets"
@@ -97,6 +98,23 @@ def code_faults(chapter: Chapter) -> Faults:
                 yield fence.line + i, f"{len(line)} characters of code in one line; at most 100"
 
 
+def question_faults(chapter: Chapter) -> Faults:
+    """Each "Predict" question has an answer that begins with a number, and a fence checks it."""
+    code = "\n".join(fence.code for fence in chapter.fences if fence.runs)
+    asked = re.findall(r"\*\*Predict (\d\d\.\d)\.\*\*", chapter.prose)
+    answered = questions(chapter.text)
+    checked = [match["name"] for match in ASKED.finditer(code)]
+    for name in asked:
+        if name[:2] != chapter.number or asked.count(name) > 1:
+            yield 1, f"question {name} must be called {chapter.number}.n, each once"
+        if name not in answered:
+            yield 1, f'question {name} has no answer: "<summary>Answer</summary>", then **number**'
+        if name not in checked:
+            yield 1, f'question {name} is checked by no fence: predict("{name}", ...)'
+    for name in set(checked) - set(asked):
+        yield 1, f"a fence checks question {name}, and the text does not ask it"
+
+
 # --- Markdown ---------------------------------------------------------------------------------
 
 
@@ -112,9 +130,10 @@ def without_code(text: str) -> str:
     return re.sub(r"`[^`\n]+`", "", text)
 
 
-def anchors(text: str) -> set[str]:
+def anchors(path: Path) -> set[str]:
     """The anchors that a code host gives to the headings of a Markdown text."""
     found: set[str] = set()
+    text = path.read_text(encoding="utf-8")
     for title in re.findall(r"^#+\s+(.+?)\s*$", text, re.MULTILINE):
         slug = re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
         numbered = (f"{slug}-{i}" if i else slug for i in range(len(found) + 1))

@@ -20,15 +20,18 @@ from tests.parity.table import Check
 from tests.reference_files import read_keys
 
 TIED = "encoder.embed_tokens.weight"  # transformers' second name of shared.weight
-SMALL_HALF = ["one level", "attention at every level", "widths that shrink"]
+SMALL_HALF = ["one level", "attention at every level", "widths that shrink",
+              "stage II, as official", "stage II, text alone"]  # fmt: skip
 
 
 def checks(device: str = "cpu") -> Iterator[Check]:
     half, how = SMALL_HALF, {"device": device}
     yield key_lists()
-    yield unets("UNet, small shapes, fp32", 8, UNETS, torch.float32, relative=1e-5, **how)
-    yield unets("UNet, small shapes, bf16", 3, half, torch.bfloat16, relative=3e-2, **how)
-    yield unets("UNet, small shapes, fp16", 3, half, torch.float16, relative=4e-3, **how)
+    yield unets(
+        "UNet, small shapes of both stages, fp32", 11, UNETS, torch.float32, relative=1e-5, **how
+    )
+    yield unets("UNet, small shapes, bf16", 5, half, torch.bfloat16, relative=3e-2, **how)
+    yield unets("UNet, small shapes, fp16", 5, half, torch.float16, relative=4e-3, **how)
     yield t5s("T5, small shapes, fp32", torch.float32, relative=1e-5, **how)
     yield t5s("T5, small shapes, bf16", torch.bfloat16, relative=3e-2, **how)
     yield t5s("T5, small shapes, fp16 with wo in fp32", torch.float16, relative=4e-3, **how)
@@ -37,7 +40,7 @@ def checks(device: str = "cpu") -> Iterator[Check]:
 
 def key_lists() -> Check:
     """Ours and the reference library's equal the committed lists."""
-    check = Check("keys and shapes, IF-I-M, L, XL and T5-XXL", stated=8)
+    check = Check("keys and shapes, IF-I-M, L, XL, IF-II-M, L, T5-XXL", stated=16)
     with torch.device("meta"):
         for name, (config, _, _) in OFFICIAL_UNETS.items():
             official = read_keys(name.lower())
@@ -101,8 +104,8 @@ def twin_unet(reference: UNet2DConditionModel) -> UNet:
 
 
 def run_unets(ours: UNet, reference: UNet2DConditionModel, inputs: dict) -> tuple[Tensor, Tensor]:
-    x, t, text = inputs["x"], inputs["t"], inputs["text"]
-    return ours(x, t, text), reference(x, t, encoder_hidden_states=text).sample
+    x, t, text, level = inputs["x"], inputs["t"], inputs["text"], inputs.get("level")
+    return ours(x, t, text, level), reference(x, t, text, class_labels=level).sample
 
 
 def unet_difference(ours: UNet, reference: UNet2DConditionModel, inputs: dict) -> str:

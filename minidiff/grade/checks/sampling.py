@@ -10,6 +10,7 @@ from minidiff.grade.expect import Wrong, close, equal, true
 from minidiff.grade.inputs import ClosedFormSchedule, RuledNoise, cosine_abar, values
 
 SCHEDULE, SAMPLING = "minidiff/schedule.py", "minidiff/sampling.py"
+SAMPLERS = "minidiff/samplers.py"
 SHAPE = (2, 3, 4, 4)
 COURSE = [(t, t - 30) for t in range(990, 0, -30)]
 
@@ -172,7 +173,7 @@ step = Exercise(
     "schedule.abar(t, like=x_t) for a level and noise.draw(rows) for noise. The step from t = 0, "
     "which ends on the clean picture, adds no noise. All pictures (B, 3, H, W); returns the next "
     "picture and x0. The equations are in minidiff/equations.py.",
-    [Part(SAMPLING, "step")],
+    [Part(SAMPLERS, "step")],
 )
 
 
@@ -251,7 +252,8 @@ loop = Exercise(
     "prompts), split the answer into one (eps, v) per picture, channels first half and second, and "
     "let the guidance combine them. denoise walks x (B, 3, H, W) down the pairs, yields a Step "
     "after each, and lets pictures join at their own start. It uses `step` of "
-    "minidiff/sampling.py. See the docstring for threshold, after_step and fixed_v.",
+    "minidiff/samplers.py, or what sampler.begin gives in its place. See the docstring for "
+    "threshold, after_step and fixed_v.",
     [Part(SAMPLING, "estimate"), Part(SAMPLING, "denoise")],
 )
 

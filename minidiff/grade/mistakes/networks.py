@@ -239,8 +239,8 @@ NETWORKS = [
     ),
     sinusoid(
         name="sinusoid-last-frequency",
-        old="torch.arange(half, device=t.device) / half)",
-        new="torch.arange(half, device=t.device) / (half - 1))",
+        old="torch.arange(half, device=t.device).float() / half)",
+        new="torch.arange(half, device=t.device).float() / (half - 1))",
         caught_by="frequencies fall from 1 to 1/10000",
         hint="The frequencies reach 1/10000 exactly at the last one; here they stop just before.",
         picture="Slightly wrong times: washed-out or grainy pictures.",
@@ -297,7 +297,7 @@ NETWORKS = [
     attention(
         name="text-keys-left-out",
         old="k = torch.cat([text_k, self.to_k(pixels)], dim=1)\n"
-        "        v = torch.cat([text_v, self.to_v(pixels)], dim=1)",
+        "            v = torch.cat([text_v, self.to_v(pixels)], dim=1)",
         new="k, v = self.to_k(pixels), self.to_v(pixels)",
         caught_by="one softmax over text and pixels",
         hint="The pixels attend to each other only; the prompt is not among the keys.",

@@ -6,6 +6,7 @@ from minidiff.grade.mistakes.mutation import Mutation
 
 EQUATIONS, GUIDANCE = "minidiff/equations.py", "minidiff/guidance.py"
 SAMPLING, SCHEDULE, VIEWS = "minidiff/sampling.py", "minidiff/schedule.py", "minidiff/views.py"
+SAMPLERS = "minidiff/samplers.py"
 
 guidance = partial(Mutation, exercise="guidance", file=GUIDANCE, scene="sample")
 GUIDED = "return classifier_free_guidance(eps_uncond, eps_cond, self.scale), v"
@@ -22,7 +23,7 @@ NOISED = "noised = forward_process(original[rows], abar, noise.draw(rows))"
 views = partial(Mutation, exercise="views", file=VIEWS)
 schedule = partial(Mutation, exercise="schedule", file=SCHEDULE, scene="sample")
 timesteps = partial(Mutation, exercise="timesteps", file=SCHEDULE)
-step = partial(Mutation, exercise="denoise_step", file=SAMPLING, scene="sample")
+step = partial(Mutation, exercise="denoise_step", file=SAMPLERS, scene="sample")
 loop = partial(Mutation, exercise="denoise_loop", file=SAMPLING, scene="sample")
 start = partial(Mutation, exercise="sdedit_start", file=SAMPLING, scene="sdedit")
 
@@ -269,7 +270,7 @@ SAMPLING_VERSIONS = [
     ),
     schedule(
         name="schedule-wraps-before-first",
-        old="abars = torch.where(t < 0, torch.ones((), dtype=torch.float64), self.abars[t])",
+        old="abars = self.abars[t].masked_fill(t < 0, 1.0)",
         new="abars = self.abars[t]",
         caught_by="abar for one timestep, for a batch, and before the first",
         hint="For t = -1 the list is read from its other end, where all is noise.",
@@ -287,8 +288,8 @@ SAMPLING_VERSIONS = [
     ),
     schedule(
         name="schedule-linear-end-left-out",
-        old="torch.linspace(first, last, num_timesteps, dtype=torch.float64)",
-        new="torch.linspace(first, last, num_timesteps + 1, dtype=torch.float64)[:-1]",
+        old="torch.linspace(first, last, num_timesteps, **EXACT)",
+        new="torch.linspace(first, last, num_timesteps + 1, **EXACT)[:-1]",
         caught_by="the linear schedule's betas, both ends included",
         hint="The last beta is missing: the list ends one step before it.",
         picture="Not to be seen; every number differs in the third digit.",
@@ -419,24 +420,24 @@ SAMPLING_VERSIONS = [
     # 1.4, the loop
     loop(
         name="loop-asks-at-t-prev",
-        old="eps, v = estimate(unet, x_t, t, asked, prompts)",
-        new="eps, v = estimate(unet, x_t, t_prev, asked, prompts)",
+        old="eps, v = ask(x_t, t)",
+        new="eps, v = ask(x_t, t_prev)",
         caught_by="the UNet is asked at each t of the walk, once a step",
         hint="The UNet is told the level the step goes to, not that of the picture it is given.",
         picture="The network takes noise for detail: grain and speckles.",
     ),
     loop(
         name="loop-asks-at-index",
-        old="eps, v = estimate(unet, x_t, t, asked, prompts)",
-        new="eps, v = estimate(unet, x_t, i, asked, prompts)",
+        old="eps, v = ask(x_t, t)",
+        new="eps, v = ask(x_t, i)",
         caught_by="the UNet is asked at each t of the walk, once a step",
         hint="The UNet is told the index of the step. It wants the timestep.",
         picture="Nothing but noise: the network believes that the picture is clean.",
     ),
     loop(
         name="loop-halves-swapped",
-        old="x_prev, x0 = step(x_t, eps, v, t, t_prev, schedule, noise, rows, threshold)",
-        new="x_prev, x0 = step(x_t, v, eps, t, t_prev, schedule, noise, rows, threshold)",
+        old="x_prev, x0 = take_step(x_t, eps, v, t, t_prev, schedule, noise, rows, threshold)",
+        new="x_prev, x0 = take_step(x_t, v, eps, t, t_prev, schedule, noise, rows, threshold)",
         caught_by="Gaussian pictures: the walk is the exact sampler",
         hint="eps and v have changed places in the step.",
         picture="Nothing but noise.",
