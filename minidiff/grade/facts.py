@@ -13,10 +13,10 @@ Fact = tuple[str, str]  # a stable name, and a sentence
 TINY = 1e-5
 
 
-def of(evidence) -> Fact | None:
-    """The first fact that holds for a student's answers, see hints.Evidence; None if none does."""
+def of(evidence, known: list) -> Fact | None:
+    """The first of these facts that holds for a student's answers, see hints.Evidence, or None."""
     pairs = tensor_pairs(evidence)
-    for name, sentence, holds in FACTS:
+    for name, sentence, holds in known:
         if pairs and all(holds(got, due) for got, due in pairs):
             return name, sentence
     return None
@@ -164,6 +164,8 @@ FACTS = [
      clamped(-1, 1)),
     ("clamp-left-in", "This is the right result clamped to [0, 1]: a clamp is left in.",
      clamped(0, 1)),
+]  # fmt: skip
+LATE_FACTS = [  # for when no version of the code explains the numbers
     ("nothing-but-zeros", "The result is 0 everywhere: something is multiplied away, or not filled "
      "in.", all_zero),
     ("sign", "The result has the wrong sign everywhere, and nothing else is wrong with it.",

@@ -109,6 +109,8 @@ class Evidence:
     def of(cls, trial: Callable, code: object, package: object) -> "Evidence":
         rounds = range(rounds_of(trial))
         due = [run_trial(trial, package, i) for i in rounds]
+        if any(run.error for run in due):  # the trial itself is at fault
+            return cls(trial, [], [], [])
         got = [run_trial(trial, code, i) for i in rounds]
         return cls(trial, due, got, [first_difference(g, d) for g, d in zip(got, due)])
 
@@ -116,16 +118,16 @@ class Evidence:
     def differs(self) -> bool:
         return any(depth is not None for depth in self.depth)
 
-    def explained_by(self, code: object) -> bool:
-        """Whether some code gives what the student's gave, up to the first difference."""
+    def explained_by(self, code: object, wholly: bool = False) -> bool:
+        """Whether some code gives what the student's gave, up to the first difference or wholly."""
         order = sorted(range(len(self.depth)), key=lambda i: self.depth[i] is None)
-        return all(self.same_in(i, code) for i in order)
+        return all(self.same_in(i, code, wholly) for i in order)
 
-    def same_in(self, i: int, code: object) -> bool:
+    def same_in(self, i: int, code: object, wholly: bool) -> bool:
         run, got = run_trial(self.trial, code, i), self.got[i]
         if got.error or run.error:
             return said(got.error) == said(run.error)
-        depth = len(self.due[i].outputs) if self.depth[i] is None else self.depth[i]
+        depth = self.depth[i] if self.depth[i] and not wholly else len(self.due[i].outputs)
         keys = list(self.due[i].outputs)[:depth]
         return all(alike(run.outputs.get(key), got.outputs.get(key)) for key in keys)
 
@@ -182,20 +184,42 @@ class Search:
             return Hint("own-random-numbers", OWN_NOISE)
         text = solution_text(self.exercise)
         catalogue = [m for m in CATALOGUE.values() if m.exercise == self.exercise.name]
-        for mutation in catalogue:
-            if self.explains(mutation.apply(text)):
-                return Hint(mutation.name, mutation.hint)
-        if fact := facts.of(self.evidence):
+        known = ((m.apply(text), Hint(m.name, m.hint)) for m in catalogue)
+        if found := self.first_of(known):
+            return found
+        if fact := facts.of(self.evidence, facts.FACTS):
             return Hint(*fact)
+        slips = self.slips(text)
+        worded = ((s.apply(text), Hint(s.kind, f"It looks like this: {s.sentence}")) for s in slips)
+        if found := self.first_of(worded):
+            return found
+        if fact := facts.of(self.evidence, facts.LATE_FACTS):
+            return Hint(*fact)
+        found = self.pair(text, [*located(catalogue, text), *slips])
+        fact = None if found else facts.at_last(self.evidence)
+        return found or (Hint(*fact) if fact else None)
+
+    def slips(self, text: str) -> list[Slip]:
+        """The slips in functions that the trial runs, the commoner first."""
         ran = functions_run(self.evidence.trial, from_text(self.exercise, text, MADE))
         slips = [s for s in slips_of(self.exercise, text) if s.function in ran]
-        slips.sort(key=lambda slip: KINDS.index(slip.kind))
-        for slip in slips:
-            if self.late():
-                return self.last()
-            if self.explains(slip.apply(text)):
-                return Hint(slip.kind, f"It behaves as if this had happened: {slip.sentence}")
-        return self.pair(text, [*located(catalogue, text), *slips]) or self.last()
+        return sorted(slips, key=lambda slip: KINDS.index(slip.kind))
+
+    def first_of(self, versions: Iterator[tuple[str, Hint]]) -> Hint | None:
+        """The first version that explains everything; else the first that explains the beginning.
+
+        After one that explains the beginning only, so many more are tried for a better one.
+        """
+        found, more = None, 300
+        for text, hint in versions:
+            if self.late() or not more:
+                break
+            more -= found is not None
+            how_far = self.explains(text)
+            if how_far == "all":
+                return hint
+            found = found or (hint if how_far else None)
+        return found
 
     def pair(self, text: str, slips: list[Slip]) -> Hint | None:
         """Two mistakes at once."""
@@ -210,22 +234,23 @@ class Search:
                             f"And: {b.sentence}")  # fmt: skip
         return None
 
-    def last(self) -> Hint | None:
-        fact = facts.at_last(self.evidence)
-        return Hint(*fact) if fact else None
-
     def late(self) -> bool:
         return time.process_time() > self.end
 
-    def explains(self, text: str) -> bool:
-        """Whether a version explains the student's answer, and passes what that passes."""
+    def explains(self, text: str) -> str:
+        """Whether a version explains the student's answer, and passes what that passes.
+
+        "all" if it gives the same everywhere, "beginning" up to the first difference, or "".
+        """
         try:
             code = from_text(self.exercise, text)
         except Exception:
-            return False
+            return ""
         if not self.evidence.explained_by(code):
-            return False
-        return all(evidence.explained_by(code) for evidence in self.passed)
+            return ""
+        if not all(evidence.explained_by(code) for evidence in self.passed):
+            return ""
+        return "all" if self.evidence.explained_by(code, wholly=True) else "beginning"
 
 
 MADE = "<made>"

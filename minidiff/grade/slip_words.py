@@ -17,7 +17,7 @@ DRAWS = [
 MODULES = ("torch", "F", "math", "nn")
 COMMON_NUMBERS = ("1", "7.0", "5.0", "2", "10", "0.1", "0.5", "0.95", "1.5", "1e-6", "1e-5", "1e-8",
                   "0", "300", "1000", "28", "30", "990", "32", "128", "16", "3", "4", "64", "100",
-                  "999", "299", "0.999", "0.02", "7.5")  # fmt: skip
+                  "999", "299", "0.999", "0.02", "7.5", "90", "180")  # fmt: skip
 EXTRA_NUMBERS = (2, 3, 4, 5, 7, 9, 10, 15, 16, 31, 64, 100, 300, 1000, 0.1)
 SYMBOLS = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.FloorDiv: "//",
            ast.MatMult: "@", ast.Mod: "%"}  # fmt: skip
@@ -118,4 +118,6 @@ RESULT = [
     ("{0}[:-1]", "the last entry of {0} is left out."),
     ("(2 * {0})", "{0} is twice what it should be."),
     ("({0} / 2)", "{0} is half of what it should be."),
+    ("({0} / 2**0.5)", "{0} is divided by the root of 2."),
+    ("({0} * 2**0.5)", "{0} is multiplied by the root of 2."),
 ]  # fmt: skip
