@@ -22,7 +22,17 @@ from importlib import import_module
 from torch import Tensor
 
 REFERENCE = "same numbers as the reference"
-CHECK_MODULES = ("equations", "guidance", "sampling", "t5", "unet", "mnist", "ddpm", "flow")
+CHECK_MODULES = (
+    "equations",
+    "guidance",
+    "sampling",
+    "samplers",
+    "t5",
+    "unet",
+    "mnist",
+    "ddpm",
+    "flow",
+)
 
 
 @dataclass(frozen=True)
