@@ -1,8 +1,8 @@
 """`make eval-demo`: what the demo can draw, in numbers.
 
 The protocol is code: judge.py says when a sample is recognised, workbench.py how samples are
-drawn, measure_samples.py and measure_noise.py what is counted, and prompts.json what is asked,
-fixed before any training. FAST=1 measures a few of each, evenly spread, for a CPU.
+drawn, measure_samples.py, measure_walks.py and measure_noise.py what is counted, and prompts.json
+what is asked, fixed before any training. FAST=1 measures a few of each, evenly spread, for a CPU.
 """
 
 import json
@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 import minidiff
-from minidiff.emoji import measure_noise, measure_samples
+from minidiff.emoji import measure_noise, measure_samples, measure_walks
 from minidiff.emoji.data import PACKED, load_emoji
 from minidiff.emoji.workbench import FAST, FULL, Row, Workbench
 from minidiff.io.devices import pick_device
@@ -23,6 +23,7 @@ from minidiff.io.paths import ROOT
 MEASUREMENTS = (
     measure_samples.naming,
     measure_samples.curves,
+    measure_walks.walks,
     measure_samples.backgrounds,
     measure_samples.styles,
     measure_noise.overall_colour,
