@@ -114,8 +114,9 @@ train-emoji: $(call needs,train) ## train the demo on a GPU, or its STAGE=2 anyw
 	$(minidiff) train-emoji $(call opt,STAGE,stage) $(call opt,STEPS,steps) $(call opt,SECONDS,seconds) \
 	  $(call opt,BATCH,batch) $(call opt,START_FROM,start-from) $(call opt,OUT,out)
 
-eval-demo: $(call needs,dev) ## measure what the demo draws: WEIGHTS= FAST=1
-	$(minidiff) eval-demo $(call opt,WEIGHTS,weights) $(call flag,FAST,fast) $(call opt,OUT,out)
+eval-demo: $(call needs,dev) ## measure what the demo draws: WEIGHTS= FAST=1 ONLY= SAMPLES=
+	$(minidiff) eval-demo $(call opt,WEIGHTS,weights) $(call flag,FAST,fast) $(call opt,OUT,out) \
+	  $(call opt,ONLY,only) $(call opt,SAMPLES,samples)
 
 bench: $(call needs,parity) ## time it on a GPU against diffusers: PARTS="step loop mnist ..."
 	$(PY) -m tests.bench $(if $(call given,PARTS),$$PARTS)

@@ -45,11 +45,18 @@ def train_emoji(stage: int, out: str | None = None, **options) -> Path:
     return train(out or ("runs/emoji" if stage == 1 else "runs/emoji-256"), stage=stage, **options)
 
 
-def eval_demo(fast: bool, out: str, weights: str | None = None) -> Path:
+def eval_demo(
+    fast: bool,
+    out: str,
+    weights: str | None = None,
+    only: str | None = None,
+    samples: int | None = None,
+) -> Path:
     from minidiff.emoji.evaluate import evaluate
 
     check_writable(out)
-    evaluate(weights, fast, report=out)
+    names = None if only is None else only.replace(",", " ").split()
+    evaluate(weights, fast, report=out, only=names, samples=samples)
     return Path(out)
 
 

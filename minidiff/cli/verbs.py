@@ -200,6 +200,8 @@ VERBS = {
         [
             CHECKPOINT,
             option("--fast", action="store_true", help="a few prompts only, for a CPU"),
+            option("--only", metavar="NAMES", help='some measurements: "phrase grounds"'),
+            option("--samples", type=int, metavar="N", help="how many pictures of each kind"),
             option("--out", default="out/eval-demo.json", metavar="FILE", help="the numbers"),
         ],
         "eval-demo --fast",

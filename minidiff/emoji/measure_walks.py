@@ -11,15 +11,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 
-from torch import Tensor
-
-from minidiff.emoji.judge import border_colour, is_white
+from minidiff.emoji.judge import border_colour, grain, is_white
 from minidiff.emoji.measure_samples import draw_names, recognised
-from minidiff.emoji.workbench import Row, Workbench, share, spread
+from minidiff.emoji.workbench import Row, Workbench, share_row, spread
 from minidiff.plan import Plan
 from minidiff.samplers import make_sampler
-
-TOP_ROWS = 6  # of a picture: nearly always ground, where grain is plain to see
 
 
 @dataclass(frozen=True)
@@ -84,19 +80,11 @@ def measure(bench: Workbench, cell: Cell, asked: list[dict]) -> Iterator[Row]:
     """Names right, borders white where nothing hides them, and grain."""
     samples = draw_names(bench, asked, plan=cell.plan(bench))
     free = [i for i, concept in enumerate(asked) if concept["code"] in bench.clear]
-    white = is_white(border_colour(samples[free]))
-    yield Row(f"names: {cell}", share(recognised(bench, samples, asked)), len(asked))
-    yield Row(f"white border: {cell}", share(white), len(free))
-    yield Row(f"grain: {cell}", grain(samples), len(asked))
-
-
-def grain(x: Tensor) -> float:
-    """(B, 3, H, W) in [-1, 1] -> standard deviation of what neighbours in the top rows differ by.
-
-    A clean sample of the course's walk has .05 to .06, most of it from what reaches the top.
-    """
-    top = x[..., :TOP_ROWS, :].float().clamp(-1, 1)
-    return float((top[..., 1:] - top[..., :-1]).std())
+    rough = grain(samples)
+    yield share_row(f"names: {cell}", recognised(bench, samples, asked))
+    yield share_row(f"white border: {cell}", is_white(border_colour(samples[free])))
+    error = (rough.std() / len(rough) ** 0.5).item()
+    yield Row(f"grain: {cell}", rough.mean().item(), len(rough), error=error)
 
 
 def main(names: int = 100) -> None:
