@@ -138,16 +138,36 @@ def ddim_due(eta, t, t_prev, threshold=None):
     return math.sqrt(prev) * x0 + old * eps + math.sqrt(variance) * z, x0
 
 
-@ddim.probe
-def ddim_probe(code):
-    x0, eps, z = pictures("x0", "eps", "z")
-    outputs = {
-        f"eta {eta}, {prev}": code.ddim_step(x0, eps, z, at(abar), at(prev), eta)
-        for eta in (0.0, 0.3, 1.0)
-        for abar, prev in LEVELS
+@ddim.trial
+def ddim_trial(code, draw):
+    x0, eps, z = (draw.picture(name) for name in ("x0", "eps", "z"))
+    abar, abar_prev = draw.levels("abar", "abar_prev")
+    eta = draw.choice("eta", (0.5, 0.0, 1.0))
+    return {
+        "eps_from_x0": code.eps_from_x0(x0, eps, abar),
+        "ddim_step": code.ddim_step(x0, eps, z, abar, abar_prev, eta),
     }
-    (x, _), _ = ddim_move(code, 0.5, 700, 450, clip)
-    return outputs | {"eps": code.eps_from_x0(x0, eps, at(0.3)), "a step of a walk": x}
+
+
+@ddim.trial
+def ddim_walk_trial(code, draw):
+    walker, limit = (
+        code.DDIM(draw.choice("eta", (0.5, 0.0, 1.0))),
+        draw.choice("limit", (clip, None)),
+    )
+    return walked(walker, draw, limit, lambda i: list(range(draw.batch)))
+
+
+def walked(walker, draw, limit, rows_at) -> dict:
+    """x_prev and x0 of every step of a drawn walk; rows_at(i) are the pictures that move."""
+    noise, outputs = draw.noise(3), {}
+    shape = (draw.batch, 3, draw.height, draw.width)
+    for i, (t, t_prev) in enumerate(draw.pairs()):
+        rows = rows_at(i)
+        x_t, eps, v = (draw.tensor(f"{name} {i}", *shape)[rows] for name in ("x", "eps", "v"))
+        moved = walker.step(x_t, eps, v, t, t_prev, ClosedFormSchedule(), noise, rows, limit)
+        outputs |= {f"x0 of step {i}": moved[1], f"x after step {i}": moved[0]}
+    return outputs | {"the draws of noise": noise.drawn}
 
 
 # --- DPM-Solver++ -------------------------------------------------------------------------------
@@ -294,12 +314,24 @@ def dpm_due(rows, threshold=None):
     return due
 
 
-@dpm.probe
-def dpm_probe(code):
-    x_t, x0, x0_last = pictures("x_t", "x0", "x0_last")
-    outputs = {
-        "first": code.dpm_step(x_t, x0, at(0.3), at(0.45)),
-        "second": code.dpm_step(x_t, x0, at(0.3), at(0.45), x0_last, at(0.2)),
+@dpm.trial
+def dpm_trial(code, draw):
+    shape, exact = (draw.batch, 3, draw.height, draw.width), {"dtype": torch.float64}
+    x_t, x0, x0_last = (draw.tensor(name, *shape, **exact) for name in ("x_t", "x0", "x0_last"))
+    last, abar, prev = (a.double() for a in draw.levels("abar_last", "abar", "abar_prev"))
+    return {
+        "half_log_snr": code.half_log_snr(abar),
+        "dpm_step of first order": code.dpm_step(x_t, x0, abar, prev),
+        "dpm_step": code.dpm_step(x_t, x0, abar, prev, x0_last, last),
     }
-    steps = dpm_walk(code, [[1], ROWS, ROWS, ROWS], clip)
-    return outputs | {f"step {i}": x for i, (x, _) in enumerate(steps)}
+
+
+@dpm.trial
+def dpm_walk_trial(code, draw):
+    pairs, limit = draw.pairs(), draw.choice("limit", (None, clip))
+    late = draw.rows("pictures that join at the second step", draw.batch)
+
+    def rows_at(i: int) -> list[int]:
+        return [row for row in range(draw.batch) if i > 0 or row not in late or draw.batch == 1]
+
+    return walked(code.Multistep(pairs[-1][1]), draw, limit, rows_at)
