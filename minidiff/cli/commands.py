@@ -45,6 +45,21 @@ def train_emoji(stage: int, out: str | None = None, **options) -> Path:
     return train(out or ("runs/emoji" if stage == 1 else "runs/emoji-256"), stage=stage, **options)
 
 
+def eval_mnist(edition: str = "fa24", **options) -> None:
+    """The models of one edition's Part B; fa26's is that of fa25."""
+    if edition not in ("fa24", "fa25", "fa26"):
+        raise UserError(f"part-b follows the editions fa24 and fa25, not {edition!r}")
+    own = {"fa24": ("retrain_classifier",)}.get(edition, ("walks", "digits"))
+    others = [k for k in ("retrain_classifier", "walks", "digits") if k not in own]
+    if given := [key for key in others if options.pop(key, None)]:
+        raise UserError(f"--{given[0].replace('_', '-')} does not go with the edition {edition}")
+    if edition == "fa24":
+        from minidiff.digits.evaluate import main
+    else:
+        from minidiff.digits.evaluate_flow import main
+    main(**options)
+
+
 def eval_demo(
     fast: bool,
     out: str,
