@@ -165,7 +165,7 @@ def main(
     configure(device, mode)
     digits = load_digits("train", dataset, data_folder)
     jobs = [(name, seed) for seed in seeds for name in models]
-    for name, seed in my_share(jobs):
+    for name, seed in my_share(jobs, "trainings"):
         folder = run_folder(out, dataset, seed) / f"run-{name}"
         folder.mkdir(parents=True, exist_ok=True)  # or fail before the work
         trainer = Trainer(RECIPES[name], digits, seed, device, mode, epochs)
