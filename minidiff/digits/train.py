@@ -20,11 +20,11 @@ from minidiff.digits.trainer import Trainer
 from minidiff.errors import UserError
 from minidiff.io.devices import my_share, pick_device
 from minidiff.io.files import save_atomically
-from minidiff.io.paths import ROOT
+from minidiff.io.paths import HOME
 from minidiff.mnist.checkpoint import RECIPES, Recipe, save_model
 from minidiff.mnist.data import load_digits
 
-RUNS = ROOT / "runs" / "mnist"
+RUNS = HOME / "runs" / "mnist"
 MODES = ("fast", "plain", "deterministic")
 
 

@@ -18,7 +18,7 @@ from minidiff.emoji.data import PACKED, load_emoji
 from minidiff.emoji.workbench import FAST, FULL, Row, Workbench
 from minidiff.io.devices import pick_device
 from minidiff.io.files import save_atomically
-from minidiff.io.paths import ROOT
+from minidiff.io.paths import HOME
 
 MEASUREMENTS = (
     measure_samples.naming,
@@ -29,7 +29,7 @@ MEASUREMENTS = (
     measure_noise.variance_term,
     measure_noise.denoising,
 )
-REPORT = ROOT / "out" / "eval-demo.json"
+REPORT = HOME / "out" / "eval-demo.json"
 
 
 def open_bench(folder: str | Path | None, fast: bool, packed: str | Path = PACKED) -> Workbench:
