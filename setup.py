@@ -7,13 +7,4 @@ SHIPPED = "minidiff.shipped_weights"
 setup(
     packages=[*find_packages(include=["minidiff*"]), SHIPPED],
     package_dir={SHIPPED: "weights"},
-    package_data={
-        "minidiff": [
-            "**/*.json",
-            "figures/inputs/*",
-            "io/shipped.zip",
-            "grade/reference.safetensors",
-        ],
-        SHIPPED: ["*.md", "emoji-*/**/*", "emoji-*/*", "mnist/**/*", "mnist/*"],
-    },
 )

@@ -97,7 +97,8 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
 
 def read_pickle(path: Path) -> dict[str, Tensor]:
     try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
+        with open(path, "rb") as file:  # by its name, torch would choose another reader
+            found = torch.load(file, map_location="cpu", weights_only=True)
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror or error})") from error
     except pickle.UnpicklingError as error:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 if Path("../../minidiff/__init__.py").is_file():
     sys.path.insert(0, str(Path("../..").resolve()))
-import minidiff  # elsewhere than in the repository it must be installed: pip install PATH_OF_A_CLONE
+import minidiff  # outside the repository it must be installed: pip install PATH_OF_A_CLONE
 
 os.chdir(Path(minidiff.__file__).parents[1])"""
 

@@ -153,10 +153,11 @@ def find_file(name: str, dataset: str, folder: Path | None = None) -> Path:
     places = [folder, folder / raw, folder.parent / raw]
     places += [DEBIAN_FASHION] if dataset == "fashion" else []
     for place in places:
-        for found in names_elsewhere(name):
-            for path in (place / found, place / found / found, place / found / name):
-                if path.is_file():
-                    return path
+        spelled = names_elsewhere(name)
+        inside = [place / folder / file for folder in spelled for file in spelled]
+        for path in [*(place / file for file in spelled), *inside]:
+            if path.is_file():
+                return path
     raise UserError(f"there is no {name} (or {name}.gz) in {folder}; {remedies(dataset)}")
 
 
