@@ -132,7 +132,7 @@ def test_a_students_own_file(nets, tmp_path):
         load_model(tmp_path / "mine.pth")
     assert "restore it from the repository" not in str(caught.value)
     save_file(nets[1].state_dict(), tmp_path / "mine.safetensors")
-    with pytest.raises(UserError, match="holds no recipe"):
+    with pytest.raises(UserError, match="saved here, with a recipe: load your state dict"):
         load_model(tmp_path / "mine.safetensors")
 
 

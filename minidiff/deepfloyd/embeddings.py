@@ -86,7 +86,8 @@ def is_pickle(path: Path) -> bool:
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror or error})") from error
     header = start[8:9] == b"{"  # safetensors: the header's length in 8 bytes, then JSON
-    return start.startswith((b"PK\x03\x04", b"\x80")) and not header
+    named = path.suffix.lower() in (".pth", ".pt", ".pkl")  # the oldest pickles begin as any text
+    return not header and (named or start.startswith((b"PK\x03\x04", b"\x80")))
 
 
 def read_safetensors(path: Path) -> dict[str, Tensor]:

@@ -102,7 +102,10 @@ def load_model(path: str | Path, device: torch.device | str = "cpu") -> nn.Modul
     path = expanded(path)
     tensors, metadata = read_safetensors(path)
     if "recipe" not in metadata:
-        raise UserError(f"{path} holds no recipe, so it was not saved here: {SAVE_AS}")
+        raise UserError(
+            f"{path} does not hold one of Part B's models as they are saved here, with a recipe:"
+            f" {SAVE_AS}"
+        )
     try:
         model = Recipe(**json.loads(metadata["recipe"])).build()
         model.load_state_dict(tensors)
