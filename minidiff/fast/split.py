@@ -24,7 +24,8 @@ class SplitUNet:
     def __call__(self, x: Tensor, t: int | Tensor, cond: Cond) -> Tensor:
         self.unet.check_input(x, cond)
         pictures = x.split(AT_ONCE)
-        single = not isinstance(t, Tensor)  # as it is: the UNet knows a number from a tensor
-        times = [t] * len(pictures) if single else t.expand(len(x)).split(AT_ONCE)
+        single = isinstance(t, (int, float))  # as it is: it may lie between two timesteps
+        each = None if single else torch.as_tensor(t, device=x.device).expand(len(x)).split(AT_ONCE)
+        times = [t] * len(pictures) if single else each
         parts = zip(pictures, times, cond.split(AT_ONCE))
         return torch.cat([self.unet(*part) for part in parts])

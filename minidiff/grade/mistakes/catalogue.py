@@ -12,4 +12,13 @@ CATALOGUE: dict[str, Mutation] = {
     for mutation in [*EQUATIONS, *SAMPLING_VERSIONS, *NETWORKS, *DDPM_VERSIONS, *FLOW_VERSIONS]
 }
 
-__all__ = ["CATALOGUE", "Mutation"]
+
+def mistakes_of(name: str) -> list[Mutation]:
+    """The mistakes of an exercise, or those in a function or class of the package, by its name.
+
+    Mutation.apply puts one into the text of its file, or into the exercise's solution.
+    """
+    return [m for m in CATALOGUE.values() if m.exercise == name or m.place == name]
+
+
+__all__ = ["CATALOGUE", "Mutation", "mistakes_of"]
