@@ -1,9 +1,9 @@
 """`make eval-demo`: what the demo can draw, in numbers.
 
 The protocol is code: judge.py says when a sample is recognised, workbench.py how samples are
-drawn, measure_samples.py and measure_noise.py what is counted, and prompts.json what is asked,
-fixed before any training. FAST=1 measures a few of each, evenly spread, for a CPU; ONLY="phrase
-grounds" runs these measurements and no others; SAMPLES=24 changes how many pictures they draw.
+drawn, the measure_*.py what is counted, and prompts.json what is asked, fixed before any training.
+FAST=1 measures a few of each, evenly spread, for a CPU; ONLY="phrase grounds" runs these
+measurements and no others; SAMPLES=24 changes how many pictures they draw.
 """
 
 import json
@@ -20,6 +20,7 @@ from minidiff.emoji import (
     measure_noise,
     measure_phrase,
     measure_samples,
+    measure_walks,
 )
 from minidiff.emoji.data import PACKED, SETS, load_emoji
 from minidiff.emoji.workbench import FAST, FULL, Counts, Row, Workbench
@@ -31,6 +32,7 @@ from minidiff.io.paths import HOME
 MEASUREMENTS = (
     measure_samples.naming,
     measure_samples.curves,
+    measure_walks.walks,
     measure_samples.backgrounds,
     measure_samples.styles,
     measure_noise.overall_colour,
