@@ -110,7 +110,10 @@ def load_model(path: str | Path, device: torch.device | str = "cpu") -> nn.Modul
     path = expanded(path)
     tensors, metadata = read_safetensors(path)
     if "recipe" not in metadata:
-XX
+        raise UserError(
+            f"{path} does not hold one of Part B's models as they are saved here, with a recipe:"
+            f" {SAVE_AS}"
+        )
     try:
         model = Recipe(**json.loads(metadata["recipe"])).build()
         model.load_state_dict(tensors)
