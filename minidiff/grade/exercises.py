@@ -21,7 +21,17 @@ from dataclasses import dataclass, field
 from importlib import import_module
 
 REFERENCE = "same as the package, for random arguments"
-CHECK_MODULES = ("equations", "guidance", "sampling", "t5", "unet", "mnist", "ddpm", "flow")
+CHECK_MODULES = (
+    "equations",
+    "guidance",
+    "sampling",
+    "samplers",
+    "t5",
+    "unet",
+    "mnist",
+    "ddpm",
+    "flow",
+)
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,19 @@ from minidiff.grade.mistakes.equations import EQUATIONS
 from minidiff.grade.mistakes.flow import FLOW_VERSIONS
 from minidiff.grade.mistakes.mutation import Mutation
 from minidiff.grade.mistakes.networks import NETWORKS
+from minidiff.grade.mistakes.samplers import SAMPLER_VERSIONS
 from minidiff.grade.mistakes.sampling import SAMPLING_VERSIONS
 
 CATALOGUE: dict[str, Mutation] = {
     mutation.name: mutation
-    for mutation in [*EQUATIONS, *SAMPLING_VERSIONS, *NETWORKS, *DDPM_VERSIONS, *FLOW_VERSIONS]
+    for mutation in [
+        *EQUATIONS,
+        *SAMPLING_VERSIONS,
+        *SAMPLER_VERSIONS,
+        *NETWORKS,
+        *DDPM_VERSIONS,
+        *FLOW_VERSIONS,
+    ]
 }
 
 
