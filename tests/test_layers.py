@@ -16,7 +16,7 @@ LAYERS = [
     ["deepfloyd", "mnist", "weights.manifest"],
     ["guidance", "samplers", "fast", "weights"],
     ["sampling"],
-    ["model"],
+    ["model", "cascade"],
     ["course", "studio"],
     ["figures"],
     ["digits", "emoji"],
