@@ -40,13 +40,13 @@ help: ## this list
 
 setup: $(call needs,dev) ## .venv with everything that figures and tests need
 
-part-a: $(call needs,dev) ## all figures of Part A, into out/part-a
-	$(minidiff) part-a $(call opt,WEIGHTS,weights) $(call opt,EMBEDDINGS,embeddings) \
+part-a: $(call needs,dev) ## all figures of Part A, into out/part-a; EDITION=fa26 for flow
+	$(minidiff) part-a $(call opt,EDITION,edition) $(call opt,WEIGHTS,weights) $(call opt,EMBEDDINGS,embeddings) \
 	  $(call opt,ONLY,only) $(call opt,IMAGE,image) $(call opt,MASK,mask) \
 	  $(call opt,PROMPT,prompt) $(call flag,COMPARE,compare) $(call opt,OUT,out)
 
-part-b: $(call needs,dev) ## all figures of Part B, into out/part-b
-	$(minidiff) part-b $(call opt,WEIGHTS,weights) $(call opt,OUT,out)
+part-b: $(call needs,dev) ## all figures of Part B, into out/part-b; EDITION=fa25 for flow
+	$(minidiff) part-b $(call opt,EDITION,edition) $(call opt,WEIGHTS,weights) $(call opt,OUT,out)
 
 test: $(call needs,dev) ## quick tests: no network, no GPU
 	$(PY) -m pytest -m "not gpu and not slow"

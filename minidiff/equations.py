@@ -20,6 +20,9 @@ References
     Imagen   Saharia et al. 2022, arXiv 2205.11487
     RePaint  Lugmayr et al. 2022, arXiv 2201.09865
     DPM++    Lu et al. 2022, arXiv 2211.01095
+    Flow matching   Lipman et al. 2022, arXiv 2210.02747
+    Rectified flow  Liu, Gong, Liu 2022, arXiv 2209.03003
+    SiT             Ma et al. 2024, arXiv 2401.08740
 """
 
 import torch
@@ -193,3 +196,82 @@ def gaussian_kl(mean: Tensor, log_var: Tensor, mean2: Tensor, log_var2: Tensor) 
     """KL(N(mean, var) || N(mean2, var2)) per element, nats: trains the variance.  IDDPM eq. 4."""
     distance = (mean - mean2) ** 2 * (-log_var2).exp()
     return 0.5 * (log_var2 - log_var + (log_var - log_var2).exp() + distance - 1)
+
+
+# --- flow matching --------------------------------------------------------------------------------
+# Time runs the other way in these: t = 0 is noise and t = 1 is clean, a number or (B, 1, 1, 1). The
+# course's x_1 is the clean picture, called x1 here, and its x_0 is the noise, called eps here.
+
+
+def linear_path(x1: Tensor, eps: Tensor, t: float | Tensor) -> Tensor:
+    """The point at time t of the straight way from noise to a picture.  Course B.3, A.1 of fa26.
+
+    Rectified flow, eq. 1; flow matching, eq. 22 with sigma_min = 0.
+    """
+    # x_t = (1 - t) eps + t x1
+    return (1 - t) * eps + t * x1
+
+
+def linear_velocity(x1: Tensor, eps: Tensor) -> Tensor:
+    """d x_t / dt of that way, the same at every t: from the noise to the picture.  Course B.4."""
+    # u = x1 - eps
+    return x1 - eps
+
+
+def euler_step(x_t: Tensor, v: Tensor, h: float) -> Tensor:
+    """From time t to t + h along the velocity at t.  Course algorithm B.2, A.3 of fa26."""
+    # x_{t+h} = x_t + h v
+    return x_t + h * v
+
+
+def x1_from_velocity(x_t: Tensor, v: Tensor, t: float | Tensor) -> Tensor:
+    """The picture where the linear path ends if v stays as it is.  Course A.2 of fa26."""
+    # x1 = x_t + (1 - t) v
+    return x_t + (1 - t) * v
+
+
+def guide_velocity(v_uncond: Tensor, v_cond: Tensor, w: float) -> Tensor:
+    """Guidance with the course's w of fa26, A.4: w = 0 is the conditional velocity.
+
+    It is classifier_free_guidance at gamma = w + 1, which counts from the unconditional one.
+    """
+    # v = v_c + w (v_c - v_u)
+    return v_cond + w * (v_cond - v_uncond)
+
+
+# Any path x_t = alpha x1 + sigma eps is three languages for one estimate: eps, x1 and the velocity
+# v = d_alpha x1 + d_sigma eps, where d_alpha and d_sigma are the derivatives by t. The linear path
+# has alpha = t, sigma = 1 - t, d_alpha = 1, d_sigma = -1.  SiT, section 2.
+
+
+def velocity_from_eps(x_t, eps, alpha, sigma, d_alpha, d_sigma) -> Tensor:
+    """The velocity that an estimate of the noise means, on any path.  SiT, eq. 6 and 7."""
+    # x1 = (x_t - sigma eps) / alpha,  v = d_alpha x1 + d_sigma eps
+    return d_alpha * (x_t - sigma * eps) / alpha + d_sigma * eps
+
+
+def velocity_from_x1(x_t, x1, alpha, sigma, d_alpha, d_sigma) -> Tensor:
+    """The velocity that an estimate of the clean picture means, on any path."""
+    # eps = (x_t - alpha x1) / sigma,  v = d_alpha x1 + d_sigma eps
+    return d_alpha * x1 + d_sigma * (x_t - alpha * x1) / sigma
+
+
+def eps_from_velocity(x_t, v, alpha, sigma, d_alpha, d_sigma) -> Tensor:
+    """The noise that a velocity means: both lines above, solved for eps; sound at every t."""
+    # eps = (d_alpha x_t - alpha v) / (d_alpha sigma - alpha d_sigma)
+    return (d_alpha * x_t - alpha * v) / (d_alpha * sigma - alpha * d_sigma)
+
+
+def x1_from_path_velocity(x_t, v, alpha, sigma, d_alpha, d_sigma) -> Tensor:
+    """The clean picture that a velocity means, on any path; x1_from_velocity on the linear one."""
+    # x1 = (sigma v - d_sigma x_t) / (d_alpha sigma - alpha d_sigma)
+    return (sigma * v - d_sigma * x_t) / (d_alpha * sigma - alpha * d_sigma)
+
+
+def score_from_velocity(x_t: Tensor, v: Tensor, t: float | Tensor) -> Tensor:
+    """The gradient of the log-density at time t < 1 of the linear path, -eps / sigma.
+
+    It is what a noisy sampler adds to the velocity.  SiT, eq. 9; DDPM's eps, divided by its scale.
+    """
+    # s = (t v - x_t) / (1 - t)
+    return (t * v - x_t) / (1 - t)

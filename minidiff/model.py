@@ -25,6 +25,7 @@ from minidiff.errors import UserError
 from minidiff.fast.graphed import GraphedUNet
 from minidiff.fast.split import SplitUNet
 from minidiff.io.devices import pick_device
+from minidiff.io.inputs import as_dtype
 from minidiff.io.paths import embeddings_file, weights_folder
 from minidiff.schedule import Schedule, cosine_schedule
 from minidiff.weights.manifest import differences, read_manifest
@@ -44,7 +45,8 @@ class Model:
     fast_unet        the same, as loops call it: on CUDA its steps are recorded and replayed, on a
                      CPU large batches are split
     sample_size      side of the pictures, 64
-    threshold_ratio, threshold_max   the checkpoint's numbers for equations.dynamic_threshold
+    scheduler        what the checkpoint says about walking it, see deepfloyd/scheduler.py
+    threshold_ratio, threshold_max   its numbers for equations.dynamic_threshold
     """
 
     name: str
@@ -53,11 +55,18 @@ class Model:
     open_unet: Callable[[], UNet]
     schedule: Schedule
     sample_size: int
-    threshold_ratio: float
-    threshold_max: float
+    scheduler: SchedulerConfig
     device: torch.device
     dtype: torch.dtype
     compile: bool = False
+
+    @property
+    def threshold_ratio(self) -> float:
+        return self.scheduler.dynamic_thresholding_ratio
+
+    @property
+    def threshold_max(self) -> float:
+        return self.scheduler.sample_max_value
 
     @cached_property
     def unet(self) -> UNet:
@@ -74,7 +83,7 @@ class Model:
 def load(
     folder: str | Path | None = None,
     device: str | torch.device | None = None,
-    dtype: torch.dtype | None = None,
+    dtype: torch.dtype | str | None = None,
     embeddings: str | Path | None = None,
     compile: bool = False,
 ) -> Model:
@@ -82,13 +91,13 @@ def load(
 
     folder  default: $MINIDIFF_WEIGHTS, else weights/emoji-64 of this repository
     device  default: cuda, else mps, else cpu
-    dtype   default: float32, but on cuda the dtype in which the UNet is stored
+    dtype   torch.float16 or its name; default: float32, but on cuda as the UNet is stored
     embeddings  a file of text states to use in place of the text encoder, see
                 deepfloyd/embeddings.py; default: $MINIDIFF_EMBEDDINGS, if that is set
     compile     let torch.compile fuse the steps of `fast_unet`; only on cuda, slow to start
     Raises UserError for anything missing, damaged, or not a stage-I model.
     """
-    folder = weights_folder(folder)
+    folder, dtype = weights_folder(folder), as_dtype(dtype)
     check_folder(folder)
     check_manifest(folder)
     device = pick_device(device)
@@ -112,8 +121,7 @@ def load(
         open_unet=partial(load_weights, unet, files, device, dtype),
         schedule=cosine_schedule(),
         sample_size=read_sample_size(raw),
-        threshold_ratio=scheduler.dynamic_thresholding_ratio,
-        threshold_max=scheduler.sample_max_value,
+        scheduler=scheduler,
         device=device,
         dtype=dtype,
         compile=compile,

@@ -18,6 +18,7 @@ from minidiff.deepfloyd.unet import Cond, UNet
 from minidiff.equations import forward_process, inpaint_blend
 from minidiff.errors import UserError
 from minidiff.guidance import Answer, Guidance
+from minidiff.io import inputs
 from minidiff.noise import SeededNoise
 from minidiff.samplers import Sampler, step
 from minidiff.schedule import Pairs, Schedule
@@ -103,13 +104,15 @@ def check_walk(x: Tensor, pairs: Pairs) -> None:
     """UserError for a walk without steps, and for pictures in half precision or in bytes."""
     if not pairs:
         raise UserError("the walk has no steps: its list of timesteps needs at least two")
-    if x.dtype not in (torch.float32, torch.float64):
-        raise UserError(f"the walk is in float32, and the pictures are {x.dtype}: use x.float()")
+    if not isinstance(x, Tensor) or x.dtype not in (torch.float32, torch.float64):
+        kind = x.dtype if isinstance(x, Tensor) else type(x).__name__
+        raise UserError(f"the walk is in float32, and the pictures are {kind}: use x.float()")
 
 
 def check_starts(start: int | list[int], batch: int, steps: int) -> list[int]:
     """A start index per picture. UserError unless all lie in the walk and there is one for each."""
-    starts = [start] * batch if isinstance(start, int) else list(start)
+    starts = inputs.whole_numbers(start, "i_start")
+    starts = starts * batch if inputs.is_single(start) else starts
     if len(starts) != batch:
         raise UserError(f"{batch} pictures need {batch} start indices; got {len(starts)}")
     wrong = [s for s in starts if not 0 <= s < steps]
@@ -162,11 +165,4 @@ def keep_outside(
 
 def one_mask_each(mask: Tensor, original: Tensor) -> Tensor:
     """The mask as numbers, (B, 1, H, W). UserError unless it fits the pictures and is 0 to 1."""
-    if mask.shape[-2:] != original.shape[-2:]:
-        raise UserError(
-            f"the mask is {mask.shape[-1]}x{mask.shape[-2]} but the picture is"
-            f" {original.shape[-1]}x{original.shape[-2]}: make them the same size"
-        )
-    if mask.min() < 0 or mask.max() > 1:
-        raise UserError("a mask has values from 0 (keep) to 1 (make anew)")
-    return mask.to(original.dtype).expand(len(original), -1, -1, -1)
+    return inputs.mask(mask, original).expand(len(original), -1, -1, -1)

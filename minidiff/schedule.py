@@ -11,8 +11,10 @@ import torch
 from torch import Tensor
 
 from minidiff.errors import UserError
+from minidiff.io.inputs import whole_numbers
 
 Pairs = list[tuple[int, int]]
+EXACT = {"dtype": torch.float64, "device": "cpu"}  # whatever torch's defaults are set to
 
 
 @dataclass(frozen=True)
@@ -34,16 +36,17 @@ class Schedule:
         the dtype and device of `like`.
         """
         check_floating(like)
-        t = torch.as_tensor(t, device="cpu").reshape(-1)
+        t = torch.tensor(whole_numbers(t, "a timestep"), device="cpu")
         if not bool(((t >= -1) & (t < len(self))).all()):
             raise UserError(f"timestep {t.tolist()} is outside -1..{len(self) - 1}")
-        abars = torch.where(t < 0, torch.ones((), dtype=torch.float64), self.abars[t])
+        abars = self.abars[t].masked_fill(t < 0, 1.0)
         return abars.to(like.dtype).to(like.device)[:, None, None, None]
 
 
 def check_floating(x: Tensor) -> None:
-    if not x.is_floating_point():
-        raise UserError(f"a picture of {x.dtype} cannot be noised: make it float32 in [-1, 1]")
+    if not (isinstance(x, Tensor) and x.is_floating_point()):
+        kind = x.dtype if isinstance(x, Tensor) else type(x).__name__
+        raise UserError(f"a picture of {kind} cannot be noised: make it float32 in [-1, 1]")
 
 
 def cosine_schedule(num_timesteps: int = 1000, max_beta: float = 0.999) -> Schedule:
@@ -54,12 +57,12 @@ def cosine_schedule(num_timesteps: int = 1000, max_beta: float = 0.999) -> Sched
 
     steps = [(i / num_timesteps, (i + 1) / num_timesteps) for i in range(num_timesteps)]
     betas = [min(1 - abar(end) / abar(start), max_beta) for start, end in steps]
-    return Schedule(torch.tensor(betas, dtype=torch.float64))
+    return Schedule(torch.tensor(betas, **EXACT))
 
 
 def linear_schedule(first: float = 1e-4, last: float = 0.02, num_timesteps: int = 300) -> Schedule:
     """Part B's schedule: betas evenly spaced, both ends included.  DDPM section 4."""
-    return Schedule(torch.linspace(first, last, num_timesteps, dtype=torch.float64))
+    return Schedule(torch.linspace(first, last, num_timesteps, **EXACT))
 
 
 # --- walks: lists of (t, t_prev) -------------------------------------------------------------
@@ -130,12 +133,14 @@ def strided_timesteps(start: int = 990, stride: int = 30) -> list[int]:
 def course_pairs(timesteps: list[int] | None = None) -> Pairs:
     """(990, 960), ..., (30, 0): the course's 33 transitions. The walk ends *at* t = 0."""
     timesteps = strided_timesteps() if timesteps is None else timesteps
+    timesteps = whole_numbers(timesteps, "timesteps")
     check_timesteps(timesteps)
     return list(zip(timesteps[:-1], timesteps[1:]))
 
 
 def pipeline_pairs(timesteps: list[int]) -> Pairs:
     """The official pipeline's walk over such a list: one more step, from the last t to x0."""
+    timesteps = whole_numbers(timesteps, "timesteps")
     check_timesteps(timesteps)
     return list(zip(timesteps, [*timesteps[1:], -1]))
 

@@ -246,10 +246,16 @@ def test_json_that_is_none(tiny, file, text):
     ("key", "value"),
     [
         ("beta_schedule", "linear"),
-        ("variance_type", "fixed_small"),
+        ("variance_type", "learned"),
+        ("variance_type", ["fixed_small"]),
         ("prediction_type", "v_prediction"),
-        ("thresholding", False),
-        ("timestep_spacing", "trailing"),
+        ("thresholding", 1),
+        ("clip_sample", "yes"),
+        ("clip_sample_range", 0),
+        ("timestep_spacing", "karras"),
+        ("steps_offset", -1),
+        ("steps_offset", 0.5),
+        ("rescale_betas_zero_snr", True),
         ("dynamic_thresholding_ratio", 2),
         ("sample_max_value", "1.5"),
         ("sample_max_value", float("nan")),
@@ -259,6 +265,41 @@ def test_json_that_is_none(tiny, file, text):
 def test_another_scheduler(tiny, key, value):
     write_json(tiny / "scheduler/scheduler_config.json", {**SCHEDULER, key: value})
     fails(tiny, key)
+
+
+def test_what_the_scheduler_file_says_is_obeyed(tiny):
+    """The fields that fine-tuning scripts and users change; parity has the walks."""
+    changed = {"variance_type": "fixed_small", "thresholding": False, "clip_sample_range": 2.0}
+    write_json(
+        tiny / "scheduler/scheduler_config.json",
+        {**SCHEDULER, **changed, "timestep_spacing": "trailing"},
+    )
+    scheduler = minidiff.load(tiny, device="cpu").scheduler
+    assert scheduler.timesteps(4) == [999, 749, 499, 249] and scheduler.variance == "small"
+    x0 = torch.tensor([-3.0, -1.5, 1.5, 3.0])
+    assert scheduler.limit(x0).tolist() == [-2.0, -1.5, 1.5, 2.0]
+    changed = {"steps_offset": 1, "clip_sample": False, "variance_type": "fixed_large"}
+    write_json(
+        tiny / "scheduler/scheduler_config.json", {**SCHEDULER, "thresholding": False} | changed
+    )
+    scheduler = minidiff.load(tiny, device="cpu").scheduler
+    assert scheduler.timesteps(4) == [751, 501, 251, 1] and scheduler.variance == "large"
+    assert scheduler.limit is None
+
+
+def test_the_official_scheduler_file(tiny):
+    scheduler = minidiff.load(tiny, device="cpu").scheduler
+    assert scheduler.timesteps(4) == [750, 500, 250, 0] and scheduler.variance == "learned"
+    assert scheduler.limit.keywords == {"ratio": 0.95, "max_value": 1.5}
+    abar = scheduler.alphas_cumprod
+    assert abar.shape == (1000,) and abar.dtype == torch.float32
+    assert float(abar[990]) == pytest.approx(1.9672e-4, rel=1e-4)
+    write_json(
+        tiny / "scheduler/scheduler_config.json",
+        {**SCHEDULER, "_class_name": "EulerDiscreteScheduler"},
+    )
+    with pytest.warns(UserWarning, match="is made for EulerDiscreteScheduler"):
+        minidiff.load(tiny, device="cpu")
 
 
 def test_a_scheduler_that_says_too_little(tiny):

@@ -1,5 +1,6 @@
 """The recipes, the loop, and that an interrupted run ends like an uninterrupted one."""
 
+import json
 import os
 import signal
 import subprocess
@@ -13,6 +14,7 @@ import torch
 from mnist_tiny import CHILD, tiny_recipe, tiny_trainer
 
 from minidiff.digits import samples, train
+from minidiff.digits import trainer as trainer_module
 from minidiff.digits.trainer import Trainer
 from minidiff.errors import UserError
 from minidiff.mnist.checkpoint import RECIPES, load_model
@@ -76,6 +78,67 @@ def test_resumed_run_ends_with_the_same_bits(name, tmp_path):
     train.train(resumed, tmp_path / "parts" / "run", 3)
     assert_same_state(resumed.model.state_dict(), whole.model.state_dict())
     assert resumed.losses == whole.losses
+
+
+class Killed(Exception):
+    pass
+
+
+@pytest.mark.parametrize("name", ["time", "flow-class"])
+def test_run_killed_within_an_epoch_goes_on_from_its_last_checkpoint(name, tmp_path, monkeypatch):
+    monkeypatch.setattr(trainer_module, "SAVE_EVERY", 2)
+    whole, killed, resumed = (tiny_trainer(name, batch=10) for _ in range(3))
+    train.train(whole, tmp_path / "whole" / "run", 2)
+    step, calls = killed.run_step, []
+
+    def run_step(rows):
+        calls.append(rows)
+        if len(calls) > 15:  # in the second epoch, after the checkpoint of step 14
+            raise Killed
+        return step(rows)
+
+    killed.run_step = run_step
+    with pytest.raises(Killed):
+        train.train(killed, tmp_path / "killed" / "run", 2)
+    train.resume(resumed, tmp_path / "killed" / "run")
+    assert len(resumed.losses) == 14
+    train.train(resumed, tmp_path / "killed" / "run", 2)
+    assert_same_state(resumed.model.state_dict(), whole.model.state_dict())
+    assert resumed.losses == whole.losses and resumed.tenths == whole.tenths
+
+
+def test_flow_recipe_is_the_courses():
+    for name in ("flow-time", "flow-class"):
+        recipe = RECIPES[name]
+        assert (recipe.num_hiddens, recipe.batch, recipe.epochs, recipe.lr) == (64, 64, 10, 1e-2)
+        assert recipe.lr_decay**10 == pytest.approx(0.1) and recipe.p_uncond == 0.1
+    constant, noise = RECIPES["flow-class-constant"], RECIPES["pure-noise"]
+    assert constant.lr_decay == 1 and constant.kind == "flow-class" and constant.epochs == 10
+    assert (noise.num_hiddens, noise.batch, noise.epochs, noise.lr) == (128, 256, 5, 1e-4)
+
+
+def test_short_flow_run_makes_the_whole_decay(tmp_path):
+    """Two epochs in place of ten: ten stages of two steps each, an epoch being ten steps here."""
+    recipe = replace(tiny_recipe("flow-time", batch=10), epochs=10)
+    trainer = Trainer(recipe, shipped_digits()[:100], 180, "cpu", "plain", epochs=2)
+    assert trainer.per_epoch == 10 and trainer.stage_steps == 2
+    train.train(trainer, tmp_path / "run", train.stages_of(recipe, 2))
+    assert trainer.optimizer.param_groups[0]["lr"] == pytest.approx(1e-3)
+    log = json.loads((tmp_path / "flow-time-log.json").read_text())
+    assert log["epochs"] == 2 and len(log["losses"]) == 20
+    with pytest.raises(UserError, match="whole epochs"):
+        train.stages_of(RECIPES["time"], 1.5)
+
+
+def test_loss_is_noted_per_tenth_of_t():
+    trainer = tiny_trainer("flow-time")
+    trainer.run_epoch(lambda _: None)
+    (tenths,) = trainer.tenths
+    assert len(tenths) == 10 and all(0.3 < loss < 5 for loss in tenths)
+    assert sum(tenths) / 10 == pytest.approx(sum(trainer.losses) / 3, rel=0.3)
+    denoiser = tiny_trainer("denoiser")
+    denoiser.run_epoch(lambda _: None)
+    assert denoiser.tenths == []  # it knows no time
 
 
 def assert_same_state(state: dict, other: dict) -> None:

@@ -9,14 +9,14 @@ from minidiff.digits import evaluate
 from minidiff.digits.classifier import accuracy, load_classifier
 from minidiff.digits.samples import as_sheet, denoiser_sheet, load_sheet, save_sheet
 from minidiff.errors import UserError
-from minidiff.mnist.checkpoint import RECIPES, load_model
+from minidiff.mnist.checkpoint import EDITIONS, RECIPES, load_model
 from minidiff.mnist.data import WEIGHTS, shipped_digits
 from minidiff.mnist.ddpm import class_walk, ddpm_schedule, last
 
 
 @pytest.fixture(scope="module")
 def models():
-    return {name: load_model(WEIGHTS / f"{name}.safetensors") for name in RECIPES}
+    return {name: load_model(WEIGHTS / f"{name}.safetensors") for name in EDITIONS["fa24"]}
 
 
 def test_sizes():

@@ -198,7 +198,7 @@ def test_each_stage_says_whether_it_takes_a_level(unet):
         ({"x": torch.zeros(2, 3, 16, 18)}, "multiples of 4"),
         ({"x": torch.zeros(3, 3, 16, 16), "t": 5}, "3 pictures need 3 prompts"),
         ({"text": torch.zeros(2, 77, 49)}, "got (2, 77, 49)"),
-        ({"text": torch.zeros(77, 48)}, "got (77, 48)"),
+        ({"text": torch.zeros(77, 48)}, "2 pictures need 2 prompts; got 1"),
     ],
 )
 def test_refuses_inputs_that_do_not_fit(unet, change, message):

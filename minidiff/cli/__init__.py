@@ -6,12 +6,15 @@ import io
 import os
 import signal
 import sys
-import warnings
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 
 from minidiff.cli.verbs import GROUPS, VERBS
 from minidiff.errors import UserError
+from minidiff.io.surroundings import notes
 
 
 class Parser(argparse.ArgumentParser):
@@ -47,8 +50,11 @@ def main(arguments: list[str] | None = None) -> int:
     """Run a verb; the exit status. Bad input ends in one sentence and 2, never in a traceback."""
     if isinstance(sys.stdout, io.TextIOWrapper):  # a file's name may hold what no terminal can show
         sys.stdout.reconfigure(errors="replace")
-    warnings.showwarning = lambda message, *_, **__: say(f"note: {message}")
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # files are tidied up
+    with notes(say), ended_by_sigterm():
+        return run(arguments)
+
+
+def run(arguments: list[str] | None) -> int:
     try:
         options = vars(make_parser().parse_args(arguments))
         module, function = VERBS[options.pop("verb")].function.split(":")
@@ -61,9 +67,24 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:  # `| head` has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+    except ImportError as error:
+        return fail_without(error)
     except (MemoryError, OSError, RuntimeError) as error:
         return fail_with(error)
     return 0
+
+
+@contextmanager
+def ended_by_sigterm() -> Iterator[None]:
+    """Within it a SIGTERM is an exit that tidies files up. Only a main thread may say so."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
 
 
 def report(result) -> None:
@@ -71,6 +92,18 @@ def report(result) -> None:
     for path in result if isinstance(result, list) else [result]:
         if isinstance(path, Path):
             print(f"wrote {path}")
+
+
+def fail_without(error: ImportError) -> int:
+    """The sentence for a Python that lacks a library; an import of ours that fails is a fault."""
+    library = (error.name or "minidiff").partition(".")[0]
+    if library == "minidiff":
+        raise error
+    return fail(
+        f"{library} cannot be imported by {sys.executable} ({error}): run make without PY, which"
+        f" sets up .venv, or `{sys.executable} -m pip install -e .` in the repository",
+        2,
+    )
 
 
 def fail_with(error: Exception) -> int:

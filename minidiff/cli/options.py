@@ -52,6 +52,8 @@ DATA_SETS = "mnist, fashion, emoji or emoji-256; default: mnist"
 CHECKPOINT = option("--weights", metavar="DIR", help="default: $MINIDIFF_WEIGHTS, else the demo")
 EMBEDDINGS = option("--embeddings", metavar="FILE", help="text states in place of a text encoder")
 NUMBERS = option("numbers", nargs="*", help="of chapters, such as 05; default: all")
+EDITION_A = option("--edition", default="fa24", help="of the course: fa24 (default) or fa26, flow")
+EDITION_B = option("--edition", default="fa24", help="of the course: fa24 (default) or fa25, flow")
 TRAINED = option("--weights", metavar="DIR", help="trained models; default: weights/mnist")
 DTYPE = option("--dtype", type=dtype, help="fp32, fp16 or bf16; default: fp32, on cuda as stored")
 DRAWING = [

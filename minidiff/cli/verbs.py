@@ -11,6 +11,8 @@ from minidiff.cli.options import (
     DEVICE,
     DRAWING,
     DTYPE,
+    EDITION_A,
+    EDITION_B,
     EMBEDDINGS,
     IMAGE,
     MNIST_DEVICE,
@@ -127,11 +129,12 @@ VERBS = {
     ),
     "part-a": Verb(
         "draw all figures of Part A",
-        "minidiff.figures.part_a:main",
+        "minidiff.figures.editions:part_a_report",
         [
             CHECKPOINT,
             DEVICE,
             EMBEDDINGS,
+            EDITION_A,
             option("--only", metavar="ID", help="one section: 0, 1.1, ..., 1.7.1, ..., 1.9"),
             option("--image", metavar="FILE", help="a picture of yours, for two more sections"),
             option("--mask", metavar="FILE", help="white where your picture shall be redrawn"),
@@ -143,8 +146,9 @@ VERBS = {
     ),
     "part-b": Verb(
         "draw all figures of Part B",
-        "minidiff.figures.part_b:main",
+        "minidiff.figures.editions:part_b_report",
         [
+            EDITION_B,
             TRAINED,
             MNIST_DEVICE,
             option("--out", default="out/part-b", metavar="DIR", help="default: out/part-b"),
@@ -158,7 +162,7 @@ VERBS = {
             option("--models", type=words, default="denoiser,time,class", help="which of them"),
             option("--seeds", "--seed", type=seeds, default="180", help="default: 180"),
             option("--dataset", choices=["mnist", "fashion"], default="mnist", help="the data"),
-            option("--epochs", type=int, metavar="N", help="default: the recipe's own number"),
+            option("--epochs", type=float, metavar="N", help="default: the recipe's own number"),
             MNIST_DEVICE,
             option("--mode", choices=["fast", "plain", "deterministic"], help="speed or bits"),
             option("--out", default="runs/mnist", metavar="DIR", help="default: runs/mnist"),

@@ -281,17 +281,3 @@ def faults_message(files: list[Path], faults: dict[str, list[str]]) -> str:
         f"the weights in {folder} do not fit {folder / 'config.json'}: {'; '.join(parts)}."
         " Both must come from one repository and one revision: fetch them again"
     )
-
-
-# --- room -------------------------------------------------------------------------------------
-
-
-def free_memory(device: torch.device) -> int:
-    """Bytes that are free on a device; on the CPU, what programs could get without swapping."""
-    if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        return next(int(line.split()[1]) << 10 for line in lines if "MemAvailable" in line)
-    except (OSError, StopIteration):
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

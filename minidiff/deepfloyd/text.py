@@ -10,7 +10,6 @@ from minidiff.deepfloyd.captions import clean_caption
 from minidiff.deepfloyd.checkpoint import (
     build,
     find_weights,
-    free_memory,
     load_weights,
     read_json,
 )
@@ -18,6 +17,7 @@ from minidiff.deepfloyd.streaming import StreamedT5
 from minidiff.deepfloyd.t5 import T5Config, T5Encoder
 from minidiff.deepfloyd.tokenizer import LENGTH, Tokenizer
 from minidiff.errors import UserError
+from minidiff.io.devices import free_memory
 
 # The embedding table goes by two names in official files; a file may hold either or both.
 ALIASES = {"encoder.embed_tokens.weight": "shared.weight"}
@@ -83,6 +83,8 @@ class TextEncoder:
             return self.stream
         size = sum(p.numel() for p in encoder.parameters()) * self.dtype.itemsize
         room = free_memory(self.device)
+        if room is None:
+            return False
         return size + SPARE_BYTES > (room // 2 if self.device.type == "cpu" else room)
 
     def free(self) -> None:

@@ -17,6 +17,7 @@ is activated, whether pixels attend to text alone.
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -24,6 +25,7 @@ from torch import Tensor, nn
 
 from minidiff.deepfloyd.unet_config import DOWN_BLOCKS, TEXT_NORM_GROUPS, UP_BLOCKS, UNetConfig
 from minidiff.errors import UserError
+from minidiff.io.inputs import network_pictures, states, timesteps
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ class Cond:
 def sinusoid(t: Tensor, dim: int) -> Tensor:
     """Transformer position encoding of the timestep: (B,) -> (B, dim), cosines first, fp32."""
     half = dim // 2
-    freqs = torch.exp(-math.log(10000) * torch.arange(half, device=t.device) / half)
+    freqs = torch.exp(-math.log(10000) * torch.arange(half, device=t.device).float() / half)
     angles = t.float()[:, None] * freqs
     return torch.cat([angles.cos(), angles.sin()], dim=1)
 
@@ -296,6 +298,12 @@ class UpBlock(Block):
         return self.upsamplers[0](x, emb) if hasattr(self, "upsamplers") else x
 
 
+class Output(NamedTuple):
+    """What the official call gives: eps and v as (B, 6, H, W), by name or as [0]."""
+
+    sample: Tensor
+
+
 # --- the model -------------------------------------------------------------------------------
 
 
@@ -358,11 +366,8 @@ class UNet(nn.Module):
         level: stage II only, the timestep 0..999 to which the low-resolution picture was noised, a
         number or (P,). Like the prompt it stays the same for a whole walk.
         """
-        if text.ndim != 3 or text.shape[2] != self.config.encoder_hid_dim:
-            raise UserError(
-                f"text states must be (prompts, tokens, {self.config.encoder_hid_dim});"
-                f" got {tuple(text.shape)}: encode the prompts with this checkpoint's own T5"
-            )
+        weight = self.conv_in.weight
+        text = states(text, self.config.encoder_hid_dim, weight.dtype, weight.device)
         projected = self.encoder_hid_proj(text)
         pairs = [layer.text_keys_values(projected) for layer in self.attention_layers()]
         keys, values = tuple(k for k, _ in pairs), tuple(v for _, v in pairs)
@@ -384,16 +389,26 @@ class UNet(nn.Module):
         return pooled + self.class_embedding(waves)
 
     def forward(
-        self, x: Tensor, t: int | Tensor, text: Tensor | Cond, level: int | Tensor | None = None
-    ) -> Tensor:
+        self,
+        x: Tensor,
+        t: int | Tensor,
+        text: Tensor | Cond | None = None,
+        level: int | Tensor | None = None,
+        **as_official,
+    ) -> "Tensor | Output | tuple[Tensor]":
         """(B, 3, H, W) in about [-1, 1], t in 0..999 (a number or (B,)), text (B, 77, D) or Cond.
 
         Stage II takes (B, 6, H, W), the low-resolution picture behind the noisy one, and the level
         of prepare(), which a Cond already has.
         Returns (B, 6, H, W): channels 0-2 are eps, 3-5 the variance coefficient v.
+        The course's cells call it with encoder_hidden_states= and return_dict=, and get what they
+        expect: see `call_as_official`.
         """
+        if as_official:
+            return self.call_as_official(x, t, text, level, **as_official)
         cond = text if isinstance(text, Cond) else self.prepare(text, level)
-        t = torch.as_tensor(t, device=x.device).expand(len(x))
+        x = network_pictures(x, self.config.in_channels, self.dtype, self.conv_in.weight.device)
+        t = timesteps(t, len(x), x.device)
         self.check_input(x, cond)
 
         emb = self.time_embedding(sinusoid(t, self.config.block_out_channels[0]).to(x.dtype))
@@ -410,6 +425,21 @@ class UNet(nn.Module):
         for block in self.up_blocks:
             x = block(x, emb, skips, take_text(block, text_kv))
         return self.conv_out(self.norm_gelu(self.conv_norm_out, x))
+
+    def call_as_official(
+        self, x, t, text, level, *, encoder_hidden_states=None, class_labels=None,
+        return_dict=True, **rest
+    ):  # fmt: skip
+        """unet(x, t, encoder_hidden_states=e, return_dict=False)[0], or .sample without the last.
+
+        class_labels: stage II's level. rest: options of other models, fine as long as they are
+        None.
+        """
+        if wanted := [name for name, value in rest.items() if value is not None]:
+            raise UserError(f"the UNet of DeepFloyd IF has no {', '.join(wanted)}: leave it out")
+        text = encoder_hidden_states if text is None else text
+        out = self(x, t, text, class_labels if level is None else level)
+        return Output(out) if return_dict else (out,)
 
     def check_input(self, x: Tensor, cond: Cond) -> None:
         halvings = 2 ** (len(self.down_blocks) - 1)

@@ -17,18 +17,43 @@ from torch import Tensor, nn
 from minidiff.equations import add_sigma_noise
 from minidiff.errors import UserError
 from minidiff.io.files import save_atomically
-from minidiff.mnist.data import shipped_digits
+from minidiff.mnist import flow
+from minidiff.mnist.checkpoint import Recipe
+from minidiff.mnist.data import Digits, shipped_digits
 from minidiff.mnist.ddpm import class_walk, ddpm_schedule, last, time_walk
 from minidiff.noise import SeededNoise
 
 SEED = 180
 SIDE = 28
-SAMPLE_EPOCHS = {"denoiser": (1, 5), "time": (1, 5, 20), "class": (1, 5, 20)}
+FLOW_STEPS = 50  # of the sheets of the flow models; the class model's figure is drawn with 300
+SAMPLE_EPOCHS = {
+    "denoiser": (1, 5),
+    "time": (1, 5, 20),
+    "class": (1, 5, 20),
+    "pure-noise": (1, 5),
+    "flow-time": (1, 5, 10),
+    "flow-class": (1, 5, 10),
+    "flow-class-constant": (1, 5, 10),
+}
 
 
-def make_sheet(name: str, model: nn.Module) -> Tensor:
-    """The pictures of one model, (rows, columns, 28, 28) in [0, 1], on the CPU."""
-    return {"denoiser": denoiser_sheet, "time": time_sheet, "class": class_sheet}[name](model)
+def make_sheet(kind: str, model: nn.Module) -> tuple[Tensor, dict[str, object]]:
+    """The pictures of one model, (rows, columns, 28, 28) in [0, 1], and what they show."""
+    ddpm, euler = {"steps": 300}, {"steps": FLOW_STEPS, "solver": "Euler"}
+    sheet, facts = {
+        "denoiser": (denoiser_sheet, {"sigma": 0.5}),
+        "pure-noise": (pure_noise_sheet, {}),
+        "time": (time_sheet, ddpm),
+        "class": (class_sheet, ddpm | {"guidance": 5}),
+        "flow-time": (flow_time_sheet, euler),
+        "flow-class": (flow_class_sheet, euler | {"guidance": 5}),
+    }[kind]
+    return sheet(model), dict(facts)
+
+
+def sheet_name(recipe: Recipe, stage: int) -> str:
+    """A stage is an epoch where the recipe does not stretch; the file says in its text which."""
+    return f"{recipe.name}-{'stage' if recipe.whole_decay else 'epoch'}-{stage:02d}.png"
 
 
 @torch.no_grad()
@@ -58,6 +83,31 @@ def time_sheet(model: nn.Module) -> Tensor:
 def class_sheet(model: nn.Module) -> Tensor:
     """Four samples of each digit at guidance 5: a column per digit."""
     return as_sheet(last(class_walk(model, ddpm_schedule(), torch.arange(40) % 10, seeds(40))))
+
+
+@torch.no_grad()
+def pure_noise_sheet(model: nn.Module) -> Tensor:
+    """A row of noise and a row of what the model, trained to see digits in it, answers."""
+    noise = SeededNoise(seeds(10), (1, SIDE, SIDE)).draw()
+    answers = model.eval()(noise.to(next(model.parameters()).device))
+    return torch.cat([as_sheet(noise), as_sheet(answers)])
+
+
+def mean_sheet(digits: Digits) -> Tensor:
+    """The mean picture of each kind of digit, and below, ten times, the mean of all pictures."""
+    x = digits.pictures()
+    kinds = torch.stack([x[digits.labels == kind].mean(0) for kind in range(10)])
+    return as_sheet(torch.cat([kinds, x.mean(0).expand(10, -1, -1, -1)]))
+
+
+def flow_time_sheet(model: nn.Module) -> Tensor:
+    """Forty samples of the time-conditioned flow model, in four rows."""
+    return as_sheet(last(flow.time_walk(model, seeds(40), FLOW_STEPS)))
+
+
+def flow_class_sheet(model: nn.Module) -> Tensor:
+    """Four samples of each digit at guidance 5: a column per digit."""
+    return as_sheet(last(flow.class_walk(model, torch.arange(40) % 10, seeds(40), FLOW_STEPS)))
 
 
 def seeds(count: int) -> list[int]:

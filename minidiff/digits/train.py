@@ -1,4 +1,4 @@
-"""Trains the three models of Part B by the course's exact recipes: `make train-mnist`.
+"""Trains the models of Part B by the course's exact recipes: `make train-mnist`.
 
 A run is a folder. `last.pt`, written after every epoch, holds all that the rest depends on; the
 same command goes on from it, and ends as if it had never been interrupted. Beside the runs' folders
@@ -18,28 +18,33 @@ from tqdm import tqdm
 from minidiff.digits import samples
 from minidiff.digits.trainer import Trainer
 from minidiff.errors import UserError
-from minidiff.io.devices import pick_device, place_in_team
+from minidiff.io.devices import my_share, pick_device
 from minidiff.io.files import save_atomically
 from minidiff.io.paths import ROOT
-from minidiff.mnist.checkpoint import RECIPES, save_model
+from minidiff.mnist.checkpoint import RECIPES, Recipe, save_model
 from minidiff.mnist.data import load_digits
 
 RUNS = ROOT / "runs" / "mnist"
 MODES = ("fast", "plain", "deterministic")
 
 
-def train(trainer: Trainer, folder: Path, epochs: int) -> None:
-    """Train up to `epochs` epochs, going on from folder/last.pt; write samples and the results."""
+def train(trainer: Trainer, folder: Path, stages: int) -> None:
+    """Train to the end of stage `stages`, going on from folder/last.pt; write samples and results.
+
+    A stage is an epoch, see Trainer.
+    """
     resume(trainer, folder)
-    steps = -(-len(trainer.digits) // trainer.recipe.batch)
+    steps = trainer.stage_steps
     on_gpu = trainer.device.type == "cuda"  # there a bar would show launches, not work done
-    with tqdm(total=epochs * steps, initial=trainer.epoch * steps, disable=on_gpu) as bar:
+    save = None if on_gpu else lambda: write_state(trainer, folder)
+    with tqdm(total=stages * steps, initial=len(trainer.losses), disable=on_gpu) as bar:
         bar.set_description(trainer.recipe.name)
-        while trainer.epoch < epochs:
-            loss = trainer.run_epoch(bar.update)
+        while trainer.epoch < stages:
+            loss = trainer.run_epoch(bar.update, save)
+            whole = stages * steps / trainer.per_epoch
             bar.write(
-                f"{trainer.recipe.name} seed {trainer.seed}: epoch {trainer.epoch} of {epochs}, "
-                f"loss {loss:.5f}, {trainer.epoch_seconds[-1]:.2f} s"
+                f"{trainer.recipe.name} seed {trainer.seed}: epoch {trainer.epochs_done():g} of "
+                f"{whole:g}, loss {loss:.5f}, {trainer.epoch_seconds[-1]:.2f} s"
             )
             write_samples(trainer, folder)
             write_state(trainer, folder)
@@ -65,7 +70,7 @@ def resume(trainer: Trainer, folder: Path) -> None:
             f"{folder} holds a run with other settings ({other}); "
             "delete it or choose another folder with OUT="
         )
-    print(f"{trainer.recipe.name}: going on after epoch {trainer.epoch} in {folder}")
+    print(f"{trainer.recipe.name}: going on after step {len(trainer.losses)} in {folder}")
 
 
 def write_state(trainer: Trainer, folder: Path) -> None:
@@ -76,24 +81,29 @@ def write_state(trainer: Trainer, folder: Path) -> None:
 
 
 def write_samples(trainer: Trainer, folder: Path) -> None:
-    name, epoch = trainer.recipe.name, trainer.epoch
-    if epoch in samples.SAMPLE_EPOCHS[name]:
-        sheet = samples.make_sheet(name, trainer.model)
-        facts = {"model": name, "epoch": epoch, "training seed": trainer.seed}
-        path = folder.parent / "samples" / f"{name}-epoch-{epoch:02d}.png"
-        samples.save_sheet(sheet, path, {**facts, "first sample seed": samples.SEED})
+    recipe, stage = trainer.recipe, trainer.epoch
+    if stage in samples.SAMPLE_EPOCHS[recipe.name]:
+        sheet, facts = samples.make_sheet(recipe.kind, trainer.model)
+        facts |= {"model": recipe.name, "epoch": trainer.epochs_done()}
+        facts |= {"training seed": trainer.seed, "first sample seed": samples.SEED}
+        path = folder.parent / "samples" / samples.sheet_name(recipe, stage)
+        samples.save_sheet(sheet, path, facts)
+        if recipe.kind == "pure-noise":  # what its answer should be
+            means = samples.mean_sheet(trainer.digits)
+            samples.save_sheet(means, path.with_name("mean-digits.png"), {"pictures": "training"})
 
 
 def write_results(trainer: Trainer, folder: Path) -> None:
     """The weights and the loss log, beside the run's folder."""
-    recipe, per_epoch = trainer.recipe, len(trainer.losses) // max(1, trainer.epoch)
-    facts = {"seed": trainer.seed, "epochs": trainer.epoch, "mode": trainer.mode}
+    recipe, per_stage = trainer.recipe, trainer.stage_steps
+    facts = {"seed": trainer.seed, "epochs": trainer.epochs_done(), "mode": trainer.mode}
     facts |= {"torch": torch.__version__, "device": device_name(trainer.device)}
     save_model(trainer.model, folder.parent / f"{recipe.name}.safetensors", recipe, facts)
     log = {
         **facts,
         "recipe": asdict(recipe),
-        "final_loss": sum(trainer.losses[-per_epoch:]) / per_epoch,
+        "final_loss": sum(trainer.losses[-per_stage:]) / per_stage,
+        "loss_per_tenth_of_t": [[round(loss, 5) for loss in stage] for stage in trainer.tenths],
         "setup_seconds": round(trainer.setup_seconds(), 3),
         "epoch_seconds": [round(s, 4) for s in trainer.epoch_seconds],
         "losses": [round(loss, 6) for loss in trainer.losses],
@@ -130,7 +140,7 @@ def main(
     models: Sequence[str] = ("denoiser", "time", "class"),
     seeds: Sequence[int] = (180,),
     dataset: str = "mnist",
-    epochs: int | None = None,
+    epochs: float | None = None,
     out: str | Path = RUNS,
     device: str | None = None,
     mode: str | None = None,
@@ -138,29 +148,38 @@ def main(
 ) -> list[Path]:
     """Train each model with each seed; returns the folders out/<dataset>-seed-<seed>.
 
-    epochs: None is the recipe's own number. mode: "fast" (CUDA graphs and bf16; the default on a
-    GPU), "plain" (fp32, step by step; the default elsewhere) or "deterministic" (plain, and a
-    resumed run ends bit for bit as an uninterrupted one, on a GPU too). Under torchrun each process
-    takes its share of the (model, seed) pairs.
+    epochs: None is the recipe's own number; for a flow model it may be a fraction. mode: "fast"
+    (CUDA graphs and bf16; the default on a GPU), "plain" (fp32, step by step; the default
+    elsewhere) or "deterministic" (plain, and a resumed run ends bit for bit as an uninterrupted
+    one, on a GPU too). Under torchrun each process takes its share of the (model, seed) pairs.
     """
     device = choose_device(device)
     mode = mode or ("fast" if device.startswith("cuda") else "plain")
     unknown = [m for m in models if m not in RECIPES] + [mode] * (mode not in MODES)
-    if unknown or (epochs is not None and epochs < 1):
+    if unknown or (epochs is not None and epochs <= 0):
         raise UserError(
-            f"models are {', '.join(RECIPES)}, modes {', '.join(MODES)}, epochs at least 1; "
+            f"models are {', '.join(RECIPES)}, modes {', '.join(MODES)}, epochs above 0; "
             f"got {unknown or epochs}"
         )
+    stages = {name: stages_of(RECIPES[name], epochs) for name in models}
     configure(device, mode)
     digits = load_digits("train", dataset, data_folder)
     jobs = [(name, seed) for seed in seeds for name in models]
-    rank, world = place_in_team()
-    for name, seed in jobs[rank::world]:
+    for name, seed in my_share(jobs):
         folder = run_folder(out, dataset, seed) / f"run-{name}"
         folder.mkdir(parents=True, exist_ok=True)  # or fail before the work
-        trainer = Trainer(RECIPES[name], digits, seed, device, mode)
-        train(trainer, folder, epochs or trainer.recipe.epochs)
+        trainer = Trainer(RECIPES[name], digits, seed, device, mode, epochs)
+        train(trainer, folder, stages[name])
     return [run_folder(out, dataset, seed) for seed in seeds]
+
+
+def stages_of(recipe: Recipe, epochs: float | None) -> int:
+    """How many stages such a run has. UserError for a part of an epoch where stages are epochs."""
+    if epochs is None or recipe.whole_decay:
+        return recipe.epochs
+    if epochs != int(epochs):
+        raise UserError(f"{recipe.name} trains for whole epochs, not {epochs:g}")
+    return int(epochs)
 
 
 def run_folder(out: str | Path, dataset: str, seed: int) -> Path:

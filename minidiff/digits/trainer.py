@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import ExponentialLR
 
@@ -24,20 +25,46 @@ from minidiff.mnist.ddpm import (
     ddpm_example,
     ddpm_schedule,
     denoiser_example,
-    squared_error,
+    noise_like,
     to_device,
 )
+from minidiff.mnist.flow import class_flow_example, flow_example
 
 WARM_UP = 3  # steps that run one by one before a step is recorded as a CUDA graph
+SAVE_EVERY = 100  # steps between two checkpoints where they are slow, that is, on a CPU
+TENTHS = 10
+# UNets are called with (x,), (x, t) or (x, c, t, mask): the place of t
+TIME_INPUT = {2: 1, 4: 2}
+
+
+def squared_errors(unet: nn.Module, example: Example) -> Tensor:
+    """The loss of each picture, (N,): mnist.ddpm.squared_error before the mean over the batch."""
+    inputs, target = example
+    return F.mse_loss(unet(*inputs).float(), target, reduction="none").mean(dim=(1, 2, 3))
 
 
 class Trainer:
-    """One model in training: its weights, optimizer, generator and losses so far."""
+    """One model in training: its weights, optimizer, generator and losses so far.
 
-    def __init__(self, recipe: Recipe, digits: Digits, seed: int, device: str, mode: str):
+    A stage is what lies between two decays of the learning rate: an epoch, or, for a recipe with
+    `whole_decay` that runs for other than its own number of epochs, as large a share of the run.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        digits: Digits,
+        seed: int,
+        device: str,
+        mode: str,
+        epochs: float | None = None,
+    ):
         self.recipe, self.seed, self.mode = recipe, seed, mode
         self.device = torch.device(device)
         self.digits = digits.to(self.device)
+        self.per_epoch = -(-len(digits) // recipe.batch)  # steps
+        stretch = epochs / recipe.epochs if recipe.whole_decay and epochs else 1
+        self.stage_steps = max(1, round(self.per_epoch * stretch))
         self.schedule = to_device(ddpm_schedule(), self.device)
         self.generator = torch.Generator(self.device).manual_seed(seed)
         self.model = fresh_model(recipe, seed).to(self.device)
@@ -46,10 +73,14 @@ class Trainer:
         self.optimizer = self.make_adam()
         self.scheduler = ExponentialLR(self.optimizer, recipe.lr_decay)
         self.error = (
-            torch.compile(squared_error, dynamic=False) if mode == "fast" else squared_error
+            torch.compile(squared_errors, dynamic=False) if mode == "fast" else squared_errors
         )
         self.run_step = GraphedSteps(self) if mode == "fast" else self.step
-        self.epoch, self.losses, self.epoch_seconds = 0, [], []
+        self.order = torch.empty(0, dtype=torch.int64, device=self.device)
+        self.epoch, self.losses, self.epoch_seconds, self.seconds = 0, [], [], 0.0
+        # sums of the loss, and pictures, per tenth of t in the stage under way; means of stages
+        self.by_tenth = torch.zeros(2, TENTHS, device=self.device)
+        self.tenths: list[list[float]] = []
 
     def make_adam(self) -> torch.optim.Adam:
         """Adam; for a CUDA graph, its learning rate and step count are tensors on the device."""
@@ -64,11 +95,16 @@ class Trainer:
     def example(self, rows: Tensor) -> Example:
         """The corrupted pictures of a batch, made on the device."""
         x, c = to_unit(self.digits.images[rows]), self.digits.labels[rows]
-        if self.recipe.name == "denoiser":
-            return denoiser_example(x, self.recipe.sigma, self.generator)
-        if self.recipe.name == "time":
-            return ddpm_example(self.schedule, x, self.generator)
-        return class_ddpm_example(self.schedule, x, c, self.recipe.p_uncond, self.generator)
+        recipe, generator = self.recipe, self.generator
+        examples = {
+            "denoiser": lambda: denoiser_example(x, recipe.sigma, generator),
+            "pure-noise": lambda: ((noise_like(x, generator),), x),
+            "time": lambda: ddpm_example(self.schedule, x, generator),
+            "class": lambda: class_ddpm_example(self.schedule, x, c, recipe.p_uncond, generator),
+            "flow-time": lambda: flow_example(x, generator),
+            "flow-class": lambda: class_flow_example(x, c, recipe.p_uncond, generator),
+        }
+        return examples[recipe.kind]()
 
     def step(self, rows: Tensor) -> Tensor:
         """One step of Adam on the pictures in `rows` (B,), int64; returns the loss, unread."""
@@ -76,47 +112,87 @@ class Trainer:
         example = self.example(rows)
         whole = len(rows) == self.recipe.batch
         error = (
-            self.error if whole else squared_error
+            self.error if whole else squared_errors
         )  # the last batch is short: not worth compiling
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.mode == "fast"):
-            loss = error(self.model, example)
+            errors = error(self.model, example)
+        loss = errors.mean()
         loss.backward()
         self.optimizer.step()
+        self.note_tenths(example, errors.detach())
         return loss.detach()
 
-    def run_epoch(self, progress: Callable[[int], object]) -> float:
-        """Every picture once, in a new order; returns the mean loss."""
-        started = time.perf_counter()
-        self.model.train()
-        order = torch.randperm(len(self.digits), device=self.device, generator=self.generator)
-        batches = order.split(self.recipe.batch)
-        losses = torch.empty(len(batches), device=self.device)
-        for i, rows in enumerate(batches):
-            losses[i] = self.run_step(rows)
-            progress(1)
+    def note_tenths(self, example: Example, errors: Tensor) -> None:
+        """Add the losses of a batch, (B,), to the tenths of t that its pictures fell in."""
+        inputs, _ = example
+        if place := TIME_INPUT.get(len(inputs)):
+            tenth = (inputs[place] * TENTHS).long().clamp(max=TENTHS - 1)
+            fell = tenth[:, None] == torch.arange(TENTHS, device=errors.device)  # (B, TENTHS)
+            self.by_tenth += torch.stack([errors, torch.ones_like(errors)]) @ fell.float()
+
+    def run_epoch(
+        self, progress: Callable[[int], object], save: Callable[[], object] | None = None
+    ) -> float:
+        """The stage that is under way, to its end; returns its mean loss.
+
+        save: called every SAVE_EVERY steps within the stage, if given.
+        """
+        while left := (self.epoch + 1) * self.stage_steps - len(self.losses):
+            self.run_steps(min(left, SAVE_EVERY) if save else left, progress)
+            if save and left > SAVE_EVERY:
+                save()
         self.scheduler.step()
         self.epoch += 1
+        self.epoch_seconds.append(self.seconds)
+        self.seconds = 0.0
+        if self.by_tenth.any():
+            self.tenths.append((self.by_tenth[0] / self.by_tenth[1]).tolist())
+            self.by_tenth.zero_()
+        return sum(self.losses[-self.stage_steps :]) / self.stage_steps
+
+    def run_steps(self, count: int, progress: Callable[[int], object]) -> None:
+        """The next `count` steps. Nothing waits for a GPU until the last of them."""
+        started = time.perf_counter()
+        self.model.train()
+        losses = torch.empty(count, device=self.device)
+        for i in range(count):
+            losses[i] = self.run_step(self.next_rows(len(self.losses) + i))
+            progress(1)
         self.losses += losses.tolist()
-        self.epoch_seconds.append(time.perf_counter() - started)
-        return float(losses.mean())
+        self.seconds += time.perf_counter() - started
+
+    def next_rows(self, step: int) -> Tensor:
+        """The pictures of a step: every one once in an epoch, in an order that is drawn anew."""
+        place = step % self.per_epoch
+        if place == 0:
+            self.order = torch.randperm(
+                len(self.digits), device=self.device, generator=self.generator
+            )
+        return self.order[place * self.recipe.batch :][: self.recipe.batch]
+
+    def epochs_done(self) -> float:
+        """How often every picture was seen: a whole number after a whole number of epochs."""
+        done = len(self.losses) / self.per_epoch
+        return int(done) if done == int(done) else round(done, 3)
 
     def state(self) -> dict:
         return {
             "config": self.config(),
-            "epoch": self.epoch,
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "scheduler": self.scheduler.state_dict(),
             "generator": self.generator.get_state(),
-            "losses": self.losses,
-            "epoch_seconds": self.epoch_seconds,
+            **{name: getattr(self, name) for name in self.PLAIN},
         }
+
+    # what a checkpoint holds as it is
+    PLAIN = ("epoch", "losses", "epoch_seconds", "seconds", "order", "by_tenth", "tenths")
 
     def config(self) -> dict:
         """What must be equal for a run to be continued. The number of epochs may grow."""
         recipe = asdict(replace(self.recipe, epochs=0))
         facts = {"seed": self.seed, "device": self.device.type, "mode": self.mode}
-        return {**recipe, **facts, "pictures": len(self.digits)}
+        return {**recipe, **facts, "pictures": len(self.digits), "stage_steps": self.stage_steps}
 
     def load_state(self, state: dict) -> None:
         self.model.load_state_dict(state["model"])
@@ -125,8 +201,11 @@ class Trainer:
             group["lr"] = self.learning_rate(float(group["lr"]))
         self.scheduler.load_state_dict(state["scheduler"])
         self.generator.set_state(state["generator"])
-        self.epoch, self.losses = state["epoch"], state["losses"]
-        self.epoch_seconds = state["epoch_seconds"]
+        self.by_tenth.copy_(state["by_tenth"])  # in place: a CUDA graph knows where it lies
+        self.order = state["order"].to(self.device)
+        for name in self.PLAIN:
+            if not isinstance(state[name], Tensor):
+                setattr(self, name, state[name])
 
     def setup_seconds(self) -> float:
         """Seconds that compiling and recording took, which are part of epoch_seconds."""

@@ -136,4 +136,4 @@ def nbytes(tensors: dict[str, Tensor]) -> int:
 
 def write_json(path: Path, content: dict) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content, indent=2) + "\n")
+    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8", newline="\n")

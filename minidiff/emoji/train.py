@@ -12,7 +12,6 @@ official layout.
 import io
 import json
 import math
-import os
 import time
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -41,6 +40,7 @@ from minidiff.equations import (
     x0_from_eps,
 )
 from minidiff.errors import UserError
+from minidiff.io.devices import number_of, place_in_team
 from minidiff.io.files import save_atomically
 from minidiff.schedule import cosine_schedule
 
@@ -328,7 +328,7 @@ def train(
     """
     check_length(steps, seconds, batch)
     recipe_file, run_of, batches_of = STAGES[stage]()
-    recipe = {**json.loads(recipe_file.read_text()), **(changes or {})}
+    recipe = {**json.loads(recipe_file.read_text(encoding="utf-8")), **(changes or {})}
     rank, world, device = start_distributed()
     torch.backends.cudnn.benchmark = True
     run_folder = Path(run_folder)
@@ -424,16 +424,16 @@ def finished(clock: Clock, device: torch.device, world: int) -> bool:
 def report(folder: Path, clock: Clock, means: dict, seconds: float) -> None:
     line = {"step": clock.step, "images": clock.images, "seconds": round(clock.trained, 1)}
     line |= {k: round(v, 5) for k, v in means.items()} | {"took": round(seconds, 2)}
-    with open(folder / "log.jsonl", "a") as log:
+    with open(folder / "log.jsonl", "a", encoding="utf-8") as log:
         log.write(json.dumps(line) + "\n")
     print(line, flush=True)
 
 
 def start_distributed() -> tuple[int, int, torch.device]:
     """(rank, world size, device); joins the process group when started by torchrun."""
-    if "RANK" not in os.environ:
+    if place_in_team()[1] == 1:
         return 0, 1, torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    local = int(os.environ["LOCAL_RANK"])
+    local = number_of("LOCAL_RANK")
     torch.cuda.set_device(local)
     dist.init_process_group("nccl")
     return dist.get_rank(), dist.get_world_size(), torch.device("cuda", local)

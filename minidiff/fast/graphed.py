@@ -43,7 +43,7 @@ class GraphedUNet:
     @torch.no_grad()
     def __call__(self, x: Tensor, t: int | Tensor, cond: Cond) -> Tensor:
         self.unet.check_input(x, cond)
-        t = torch.as_tensor(t, device=x.device).expand(len(x))
+        t = torch.as_tensor(t, device=x.device).float().expand(len(x))  # as sinusoid takes it
         if self.step is None:
             step = fused.fuse_checked(self.unet, x, t, cond) if self.fuse else self.unet
             self.step = torch.compile(step, dynamic=False) if self.compile else step

@@ -3,12 +3,12 @@
 import json
 from pathlib import Path
 
-import matplotlib.figure
 import torch
 
 from minidiff.errors import UserError
 from minidiff.figures.page import Figure, Section, Table
 from minidiff.io.files import save_atomically
+from minidiff.io.surroundings import import_matplotlib
 
 WINDOW = 50  # steps in a running mean
 RESULTS = (
@@ -18,32 +18,49 @@ RESULTS = (
 )  # fmt: skip
 
 
-def loss_curve(name: str, weights: Path, path: Path) -> Figure:
-    """Draw the training loss per step and its running mean, from weights/<name>-log.json."""
+def loss_curve(name: str, weights: Path, path: Path, window: int = WINDOW) -> Figure:
+    """Draw the training loss per step and its running mean, from weights/<name>-log.json.
+
+    A log that has the loss per tenth of t gets it as a second panel.
+    """
     log = read_log(weights / f"{name}-log.json")
     losses, epochs = torch.tensor(log["losses"]), log["epochs"]
-    window = min(WINDOW, len(losses))
+    tenths = log.get("loss_per_tenth_of_t") or []
+    window = min(window, len(losses))
     smooth = losses.unfold(0, window, 1).mean(1)
-    figure = matplotlib.figure.Figure(figsize=(7.5, 3.8), dpi=110, layout="constrained")
-    axes = figure.subplots()
+    import_matplotlib()
+    from matplotlib.figure import Figure as Plot
+
+    figure = Plot(figsize=(7.5, 3.8), dpi=110, layout="constrained")
+    axes, *second = figure.subplots(1, 2, width_ratios=(3, 2)) if tenths else [figure.subplots()]
     axes.plot(losses, color="#9db8d9", linewidth=0.6, label="each step")
     steps = torch.arange(len(smooth)) + window // 2
     axes.plot(steps, smooth, color="#1f4e8c", linewidth=1.6, label=f"mean of {window} steps")
     axes.set(yscale="log", xlabel="step", ylabel="mean squared error", xlim=(0, len(losses)))
-    axes.set_title(f"{name} model, {epochs} epochs, seed {log['seed']}")
+    axes.set_title(f"{name} model, {count_epochs(epochs)}, seed {log['seed']}")
     axes.grid(which="both", alpha=0.25)
     axes.legend()
+    for bars in second:
+        bars.bar([i / 10 + 0.05 for i in range(10)], tenths[-1], width=0.09, color="#9db8d9")
+        bars.set(xlabel="t", ylabel="mean squared error", xlim=(0, 1))
+        bars.set_title("by t, at the end")
     facts = {"training seed": str(log["seed"]), "epochs": str(epochs)}
     save_atomically(path, lambda file: figure.savefig(file, format="png", metadata=facts))
-    means = losses.reshape(epochs, -1).mean(1).tolist()
-    shown = [epoch for epoch in (1, 5, 10, 20) if epoch <= epochs]
-    return Figure(
-        path.name,
-        f"Training loss over {len(losses)} steps, on a logarithmic axis. Mean of an epoch: "
-        + ", ".join(f"{means[epoch - 1]:.4f} (epoch {epoch})" for epoch in shown)
-        + ".",
-        f"A falling curve that ends near {means[-1]:.4f}.",
-    )
+    caption = f"Training loss over {len(losses)} steps, on a logarithmic axis. "
+    if tenths:
+        end = float(losses[-window:].mean())
+        caption += f"Mean of the last {window} steps: {end:.4f}."
+    else:
+        means = losses.reshape(epochs, -1).mean(1).tolist()
+        end = means[-1]
+        shown = [f"{means[i - 1]:.4f} (epoch {i})" for i in (1, 5, 10, 20) if i <= epochs]
+        caption += f"Mean of an epoch: {', '.join(shown)}."
+    return Figure(path.name, caption, f"A falling curve that ends near {end:.4f}.")
+
+
+def count_epochs(epochs: float) -> str:
+    """ "1 epoch", "0.5 epochs": what a figure says of how long its model was trained."""
+    return f"{epochs:g} epoch{'' if epochs == 1 else 's'}"
 
 
 def read_log(path: Path) -> dict:
@@ -51,7 +68,8 @@ def read_log(path: Path) -> dict:
     log = read_numbers(path, ("losses", "epochs", "seed"))
     losses, epochs = log["losses"], log["epochs"]
     numbers = isinstance(losses, list) and all(isinstance(x, (int, float)) for x in losses)
-    if not (numbers and type(epochs) is int and epochs > 0 and losses) or len(losses) % epochs:
+    right = numbers and losses and type(epochs) in (int, float) and epochs > 0
+    if not right or (type(epochs) is int and len(losses) % epochs):
         raise UserError(f"{path} is no training log: restore it or run `make train-mnist`")
     return log
 
@@ -59,7 +77,7 @@ def read_log(path: Path) -> dict:
 def read_numbers(path: Path, keys: tuple[str, ...]) -> dict:
     """A JSON object that has at least these keys. UserError for anything else."""
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UserError(
             f"{path} cannot be read ({error}); training writes it: restore it or run "

@@ -10,11 +10,11 @@ Text is wrapped, and a column grows when one of its words needs more room: nothi
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from importlib.util import find_spec
 from itertools import accumulate
 from math import ceil
 from pathlib import Path
 
-import matplotlib
 import torch
 from PIL import Image, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
@@ -96,7 +96,8 @@ def pad(items: Sequence, length: int, fill) -> list:
 @lru_cache
 def font(size: int) -> ImageFont.FreeTypeFont:
     """DejaVu Sans, which matplotlib brings: it has the Greek letters that captions need."""
-    return ImageFont.truetype(f"{matplotlib.get_data_path()}/fonts/ttf/DejaVuSans.ttf", size)
+    folder = Path(find_spec("matplotlib").origin).parent  # the file is all that is wanted of it
+    return ImageFont.truetype(str(folder / "mpl-data/fonts/ttf/DejaVuSans.ttf"), size)
 
 
 def wrap(text: str, face: ImageFont.FreeTypeFont, width: float) -> str:

@@ -21,7 +21,7 @@ from minidiff.figures.grids import draw_grid, picture, save_gif, save_png
 from minidiff.figures.page import Figure
 from minidiff.figures.report import Topic, draw_report, fingerprint
 from minidiff.io.paths import ROOT
-from minidiff.mnist.checkpoint import RECIPES, load_model
+from minidiff.mnist.checkpoint import EDITIONS, load_model
 from minidiff.mnist.data import WEIGHTS
 from minidiff.mnist.ddpm import class_walk, ddpm_schedule, last, time_walk
 
@@ -63,21 +63,10 @@ def topics(weights: Path, out: Path, device: str) -> list[Topic]:
     def model(name: str) -> nn.Module:
         return load_model(weights / f"{name}.safetensors", device)
 
-    for name in RECIPES:
+    for name in EDITIONS["fa24"]:
         model(name)  # all of them are there and whole before the first picture is drawn
     return [
-        Topic("1.2", "1.2 Noise",
-              "Up to σ = 0.6 one can still tell the digits; at 1 only rough strokes are left.",
-              lambda: noise_levels(out),
-              "z = x + σ ε,   ε ~ N(0, I)", "equations.add_sigma_noise"),
-        Topic("1.2.1", "1.2.1 Training the denoiser",
-              "The loss falls tenfold in the first hundred steps and then creeps; after one epoch"
-              " the strokes are back with frayed edges, after five they are clean.",
-              lambda: denoiser(model("denoiser"), weights, out),
-              "L = E ‖D(z) − x‖^2,   σ = 0.5", "mnist.ddpm.squared_error"),
-        Topic("1.2.2", "1.2.2 Noise it was not trained for",
-              "Trained at σ = 0.5 only, it does well up to 0.6; at 0.8 and 1 strokes break.",
-              lambda: out_of_distribution(model("denoiser"), out)),
+        *denoiser_topics(model, weights, out),
         Topic("2.2", "2.2 Training the time-conditioned UNet",
               "It estimates the noise at every timestep; most of the fall is over after one epoch.",
               lambda: [loss_curve("time", weights, out / "2.2-loss.png")],
@@ -99,6 +88,24 @@ def topics(weights: Path, out: Path, device: str) -> list[Topic]:
         Topic("2.5-scales", "2.5 What the guidance scale does",
               "At γ = 0 the class is ignored, at 1 it is followed loosely, at 5 surely.",
               lambda: guidance_scales(model("class"), out)),
+    ]  # fmt: skip
+
+
+def denoiser_topics(model, weights: Path, out: Path) -> list[Topic]:
+    """Section 1, the same in every edition; model(name) gives a UNet."""
+    return [
+        Topic("1.2", "1.2 Noise",
+              "Up to σ = 0.6 one can still tell the digits; at 1 only rough strokes are left.",
+              lambda: noise_levels(out),
+              "z = x + σ ε,   ε ~ N(0, I)", "equations.add_sigma_noise"),
+        Topic("1.2.1", "1.2.1 Training the denoiser",
+              "The loss falls tenfold in the first hundred steps and then creeps; after one epoch"
+              " the strokes are back with frayed edges, after five they are clean.",
+              lambda: denoiser(model("denoiser"), weights, out),
+              "L = E ‖D(z) − x‖^2,   σ = 0.5", "mnist.ddpm.squared_error"),
+        Topic("1.2.2", "1.2.2 Noise it was not trained for",
+              "Trained at σ = 0.5 only, it does well up to 0.6; at 0.8 and 1 strokes break.",
+              lambda: out_of_distribution(model("denoiser"), out)),
     ]  # fmt: skip
 
 

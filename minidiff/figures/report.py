@@ -7,11 +7,11 @@ goes on where it stopped, and a run after an edit draws anew.
 
 import hashlib
 import json
-import resource
 import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
@@ -20,6 +20,9 @@ from minidiff.errors import UserError
 from minidiff.figures.page import Figure, Section, Table, write_page
 from minidiff.io.files import save_atomically
 from minidiff.io.paths import ROOT
+
+if find_spec("resource"):  # not on Windows
+    import resource
 
 
 @dataclass(frozen=True)
@@ -112,7 +115,7 @@ def draw_topic(folder: Path, topic: Topic, stamp: str) -> Done:
 def read_done(folder: Path, topic: Topic, stamp: str) -> Done | None:
     """The section as an earlier run left it, or None when it has to be drawn (again)."""
     try:
-        raw = json.loads((folder / f"{topic.id}.json").read_text())
+        raw = json.loads((folder / f"{topic.id}.json").read_text(encoding="utf-8"))
         done = Done(**{**raw, "figures": [Figure(**figure) for figure in raw["figures"]]})
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -121,9 +124,12 @@ def read_done(folder: Path, topic: Topic, stamp: str) -> Done | None:
 
 
 def peak_mib() -> int:
-    """Peak memory: of the GPU since the section began, else of the process since its start."""
+    """Peak memory: of the GPU since the section began, else of the process since its start; 0 where
+    nobody counts it (Windows)."""
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated() >> 20
+    if not find_spec("resource"):
+        return 0
     kib = 1 << 10 if sys.platform == "darwin" else 1  # macOS counts in bytes
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // kib >> 10
 

@@ -37,7 +37,8 @@ def draw(name: str | None, scene: str | None = None, timeout: float = 600) -> Im
         (root / "weights").symlink_to(ROOT / "weights")
         if name is not None:
             path = root / CATALOGUE[name].file
-            path.write_text(CATALOGUE[name].apply(path.read_text()))
+            text = CATALOGUE[name].apply(path.read_text(encoding="utf-8"))
+            path.write_text(text, encoding="utf-8")
         error = draw_in(root, scene, timeout)
         if not error:
             with Image.open(root / PICTURE) as image:

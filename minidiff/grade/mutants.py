@@ -51,12 +51,12 @@ def copy_package(folder: Path) -> None:
 def try_one(mutation: Mutation, folder: Path) -> Result:
     """Grade the copy with this mistake in it, and mend it again."""
     path = folder / mutation.file
-    sound = path.read_text()
-    path.write_text(mutation.apply(sound))
+    sound = path.read_text(encoding="utf-8")
+    path.write_text(mutation.apply(sound), encoding="utf-8")
     try:
         return grade(all_exercises()[mutation.exercise], choose(str(folder)))
     finally:
-        path.write_text(sound)
+        path.write_text(sound, encoding="utf-8")
 
 
 def fault_of(mutation: Mutation, result: Result) -> str:

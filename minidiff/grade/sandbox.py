@@ -135,7 +135,7 @@ def limit_time(seconds: float) -> None:
 def limit_memory() -> None:
     """So that a list without end is a MemoryError, and not the end of the machine."""
     if sys.platform.startswith("linux"):
-        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
         restrict(resource.RLIMIT_AS, pages * resource.getpagesize() + MEMORY_LIMIT)
 
 

@@ -163,7 +163,7 @@ class HubFile:
 
 
 def hub_endpoint() -> str:
-    return os.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
+    return (os.environ.get("HF_ENDPOINT") or "https://huggingface.co").rstrip("/")
 
 
 def hub_files(repo: str, revision: str | None = None) -> tuple[str, list[HubFile]]:

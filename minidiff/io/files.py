@@ -3,7 +3,8 @@
 import glob
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -57,6 +58,25 @@ def remove_orphans(path: Path) -> None:
         pid = part.suffixes[-2].removeprefix(".")
         if pid.isdecimal() and not may_be_alive(int(pid)):
             part.unlink(missing_ok=True)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[bool]:
+    """Whether this process alone holds the file `path`, which is made; given back at the end."""
+    with open(path, "wb") as file:
+        try:
+            if os.name == "posix":
+                import fcntl
+
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            else:
+                import msvcrt
+
+                msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        except OSError:
+            yield False
+            return
+        yield True
 
 
 def may_be_alive(pid: int) -> bool:

@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from PIL import Image, ImageChops
 
 from minidiff.errors import UserError
@@ -33,8 +31,10 @@ def save_figure(image: Image.Image, name: str) -> Image.Image:
     return image
 
 
-def save_plot(plot: Figure, name: str) -> Image.Image:
-    """The same for a matplotlib figure."""
+def save_plot(plot, name: str) -> Image.Image:
+    """The same for a matplotlib Figure."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
     canvas = FigureCanvasAgg(plot)
     canvas.draw()
     return save_figure(Image.fromarray(np.asarray(canvas.buffer_rgba())), name)

@@ -8,6 +8,7 @@ import sys
 import traceback
 from pathlib import Path
 
+from minidiff.io.surroundings import settle
 from minidiff.lessons.chapters import Chapter, read_chapter
 
 
@@ -35,4 +36,5 @@ def main(path: str) -> int:
 
 
 if __name__ == "__main__":
+    settle()
     sys.exit(main(sys.argv[1]))

@@ -55,7 +55,7 @@ def link_faults(chapter: Chapter) -> Faults:
             yield line, f"{target} does not exist"
         elif ROOT not in path.resolve().parents and path.resolve() != ROOT:
             yield line, f"{target} lies outside the repository"
-        elif anchor and path.suffix == ".md" and anchor not in anchors(path.read_text("utf-8")):
+        elif anchor and path.suffix == ".md" and anchor not in anchors(path):
             yield line, f"{path.name} has no heading for #{anchor}"
         if link["picture"] and len(link["text"]) < 10:
             yield line, f"say what {target} shows, between the brackets"
@@ -112,9 +112,10 @@ def without_code(text: str) -> str:
     return re.sub(r"`[^`\n]+`", "", text)
 
 
-def anchors(text: str) -> set[str]:
+def anchors(path: Path) -> set[str]:
     """The anchors that a code host gives to the headings of a Markdown text."""
     found: set[str] = set()
+    text = path.read_text(encoding="utf-8")
     for title in re.findall(r"^#+\s+(.+?)\s*$", text, re.MULTILINE):
         slug = re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
         numbered = (f"{slug}-{i}" if i else slug for i in range(len(found) + 1))

@@ -32,7 +32,8 @@ def main(numbers: list[str] | None = None, check: bool = False) -> None:
 def run(chapter: Chapter) -> bool:
     """Whether the chapter ran to its end: on the CPU, two threads, the weights that ship."""
     environment = {**os.environ, "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "2")}
-    environment.pop("MINIDIFF_WEIGHTS", None)
+    for name in ("MINIDIFF_WEIGHTS", "MINIDIFF_EMBEDDINGS"):
+        environment.pop(name, None)
     print(f"--- {chapter.name}", flush=True)
     begun = time.perf_counter()
     command = [sys.executable, "-m", "minidiff.lessons.execute", str(chapter.path)]

@@ -1,4 +1,4 @@
-"""The three recipes of Part B, and reading and writing what they train as safetensors."""
+"""The recipes of Part B, and reading and writing what they train as safetensors."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from minidiff.errors import UserError
 from minidiff.io.files import save_atomically
+from minidiff.mnist import flow
 from minidiff.mnist.unet import ClassConditionalUNet, TimeConditionalUNet, UnconditionalUNet
 
 
@@ -18,7 +19,7 @@ from minidiff.mnist.unet import ClassConditionalUNet, TimeConditionalUNet, Uncon
 class Recipe:
     """How the course trains one of its models: Adam on squared error, a new noise every time."""
 
-    name: str  # denoiser, time or class
+    name: str
     num_hiddens: int  # D
     batch: int
     epochs: int
@@ -26,22 +27,51 @@ class Recipe:
     lr_decay: float  # the learning rate's factor per epoch
     sigma: float = 0.5  # of the denoiser's noise
     p_uncond: float = 0.1  # how often the class model is not told the digit
+    task: str = ""  # a key of NETWORKS, if the name is not one
+    whole_decay: bool = False  # shorter and longer runs make the same decay, faster or slower
+
+    @property
+    def kind(self) -> str:
+        """What the model is trained for: a key of NETWORKS."""
+        return self.task or self.name
 
     def build(self) -> nn.Module:
         """The UNet with fresh weights from torch's global generator."""
-        if self.name == "denoiser":
-            return UnconditionalUNet(in_channels=1, num_hiddens=self.num_hiddens)
-        kind = {"time": TimeConditionalUNet, "class": ClassConditionalUNet}[self.name]
-        return kind(in_channels=1, num_classes=10, num_hiddens=self.num_hiddens)
+        return NETWORKS[self.kind](in_channels=1, num_hiddens=self.num_hiddens)
 
 
+NETWORKS = {
+    "denoiser": UnconditionalUNet,
+    "time": TimeConditionalUNet,
+    "class": ClassConditionalUNet,
+    "pure-noise": UnconditionalUNet,
+    "flow-time": flow.TimeConditionalUNet,
+    "flow-class": ClassConditionalUNet,
+}
+
+FLOW = {"num_hiddens": 64, "batch": 64, "epochs": 10, "lr": 1e-2, "lr_decay": 0.1 ** (1 / 10)}
 RECIPES = {
     recipe.name: recipe
     for recipe in (
         Recipe("denoiser", num_hiddens=128, batch=256, epochs=5, lr=1e-4, lr_decay=1.0),
         Recipe("time", num_hiddens=64, batch=128, epochs=20, lr=1e-3, lr_decay=0.1 ** (1 / 20)),
         Recipe("class", num_hiddens=64, batch=128, epochs=20, lr=1e-3, lr_decay=0.1 ** (1 / 20)),
+        # since spring 2025
+        Recipe("pure-noise", num_hiddens=128, batch=256, epochs=5, lr=1e-4, lr_decay=1.0),
+        Recipe("flow-time", **FLOW, whole_decay=True),
+        Recipe("flow-class", **FLOW, whole_decay=True),
+        # our answer to "keep the quality without a scheduler"
+        Recipe(
+            "flow-class-constant",
+            **(FLOW | {"lr": 1e-3, "lr_decay": 1.0}),
+            whole_decay=True,
+            task="flow-class",
+        ),
     )
+}
+EDITIONS = {  # the models that each edition's report shows
+    "fa24": ("denoiser", "time", "class"),
+    "fa25": ("denoiser", "flow-time", "flow-class"),
 }
 
 

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from minidiff.equations import add_sigma_noise, classifier_free_guidance, ddpm_step, forward_process
 from minidiff.errors import UserError
+from minidiff.io.inputs import chance, digits, one_each, unit_pictures
 from minidiff.mnist.unet import ClassConditionalUNet, TimeConditionalUNet
 from minidiff.noise import SeededNoise
 from minidiff.schedule import linear_schedule
@@ -83,7 +84,7 @@ def noise_like(x: Tensor, generator: torch.Generator | None) -> Tensor:
 
 
 def squared_error(unet: torch.nn.Module, example: Example) -> Tensor:
-    """The loss of all three models: one number, the mean over all pixels.  Course B.1 and B.4."""
+    """The loss of all models: one number, the mean over all pixels.  Course B.1, B.4 and B.5."""
     inputs, target = example
     return F.mse_loss(unet(*inputs).float(), target)
 
@@ -92,6 +93,7 @@ def ddpm_forward(
     unet: TimeConditionalUNet, ddpm_schedule: Schedule, x_0: Tensor, num_ts: int = 300
 ) -> Tensor:
     """The training loss for a batch of clean pictures (N, 1, 28, 28) in [0, 1].  Algorithm B.1."""
+    x_0, ddpm_schedule = ready(unet, x_0, ddpm_schedule)
     check_length(ddpm_schedule, num_ts)
     unet.train()
     return squared_error(unet, ddpm_example(ddpm_schedule, x_0))
@@ -106,16 +108,22 @@ def class_ddpm_forward(
     num_ts: int = 300,
 ) -> Tensor:
     """ddpm_forward with digits c (N,), int64, each dropped at chance p_uncond.  Algorithm B.3."""
+    x_0, ddpm_schedule = ready(unet, x_0, ddpm_schedule)
+    c, p_uncond = one_each(digits(c, x_0.device), x_0, "digit"), chance(p_uncond, "p_uncond")
     check_length(ddpm_schedule, num_ts)
     unet.train()
     return squared_error(unet, class_ddpm_example(ddpm_schedule, x_0, c, p_uncond))
 
 
+def ready(unet: torch.nn.Module, x_0, schedule: Schedule) -> tuple[Tensor, Schedule]:
+    """Pictures (N, 1, H, W) in [0, 1] and the schedule, where the UNet is. UserError for others."""
+    device = next(unet.parameters()).device
+    return unit_pictures(x_0, device), to_device(schedule, device)
+
+
 def check_digits(c: Tensor) -> Tensor:
-    """Digits as int64. UserError for what is none."""
-    if bool(((c < 0) | (c > 9)).any()):
-        raise UserError(f"digits are 0 to 9, not {c.tolist()}")
-    return c.long()
+    """Digits as (N,) int64, also from one-hot rows. UserError for what is none."""
+    return digits(c)
 
 
 def check_length(schedule: Schedule, num_ts: int) -> None:
@@ -212,6 +220,7 @@ def class_ddpm_sample(
 ) -> Tensor:
     """A picture of each digit in c (N,), (N, 1, 28, 28); picture i has seed + i.  Algorithm B.4."""
     check_length(ddpm_schedule, num_ts)
+    c = check_digits(c)
     seeds = [seed + i for i in range(len(c))]
     return last(class_walk(unet, ddpm_schedule, c, seeds, guidance_scale, img_wh))
 

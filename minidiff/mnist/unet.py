@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from minidiff.errors import UserError
+from minidiff.io.inputs import digit_inputs
 
 # --- blocks, numbered as in the course's figure -------------------------------------------------
 
@@ -118,6 +119,8 @@ class UnconditionalUNet(nn.Module):
 
     def __init__(self, in_channels: int = 1, num_hiddens: int = 128):
         super().__init__()
+        self.register_forward_pre_hook(digit_inputs, with_kwargs=True)  # what users bring
+        self.in_channels = in_channels
         D = num_hiddens
         self.conv_in = ConvBlock(in_channels, D)
         self.down1 = DownBlock(D, D)

@@ -10,7 +10,6 @@ from minidiff.deepfloyd.checkpoint import (
     build,
     check_headers,
     find_weights,
-    free_memory,
     open_weights,
     read_json,
 )
@@ -21,7 +20,7 @@ from minidiff.deepfloyd.tokenizer import Tokenizer
 from minidiff.deepfloyd.unet import UNet
 from minidiff.deepfloyd.unet_config import UNetConfig
 from minidiff.errors import UserError
-from minidiff.io.devices import pick_device
+from minidiff.io.devices import free_memory, pick_device
 from minidiff.weights.known import REPOSITORIES, is_stage_2, name_of
 from minidiff.weights.manifest import differences, read_manifest
 
@@ -132,7 +131,13 @@ def check_tokenizer(part: Part, folder: Path) -> str:
 
 def check_scheduler(part: Part, folder: Path) -> str:
     config = SchedulerConfig.from_dict(read_json(folder / "scheduler" / "scheduler_config.json"))
-    return f"as expected; x0 is thresholded at {config.sample_max_value}"
+    bound = "left as it is"
+    if config.thresholding:
+        bound = f"thresholded at {config.sample_max_value}"
+    elif config.clip_sample:
+        bound = f"clipped to {config.clip_sample_range}"
+    kind = f"{config.timestep_spacing} timesteps, {config.variance} variance"
+    return f"as expected; {kind}, x0 is {bound}"
 
 
 def describe(part: Part) -> str:
@@ -186,6 +191,8 @@ def print_fit(parts: list[Part]) -> None:
     width = 4 if device.type != "cuda" else 2
     need = max((part.params * width for part in parts), default=0) + SPARE_BYTES
     have = free_memory(device)
+    if have is None:
+        return
     verdict = "fits" if need <= have else "does NOT fit"
     print(
         f"  memory        {need / 1e9:.1f} GB in {'float32' if width == 4 else 'float16'}"

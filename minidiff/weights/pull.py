@@ -5,7 +5,6 @@ weights/IF-I-L-v1.0/        files that arrived with the announced checksums, and
                             manifest.json: while it is absent, the folder is not complete
 """
 
-import fcntl
 import os
 import shutil
 from collections.abc import Iterator
@@ -15,7 +14,8 @@ from pathlib import Path
 from minidiff.errors import UserError
 from minidiff.io import fetch
 from minidiff.io.fetch import HubFile
-from minidiff.io.paths import ROOT
+from minidiff.io.files import locked
+from minidiff.io.paths import HOME
 from minidiff.weights.known import repository
 from minidiff.weights.manifest import read_manifest, write_manifest
 
@@ -38,7 +38,7 @@ def pull(
     if "/IF-II-" in repo:
         raise UserError(f"{repo} is a stage II model, and minidiff draws with stage I: IF-I-M")
     parts = SMALL_PARTS + ["text_encoder"] * text_encoder
-    folder = Path(to) if to else ROOT / "weights" / repo.split("/")[-1]
+    folder = Path(to).expanduser() if to else HOME / "weights" / repo.split("/")[-1]
     manifest = read_manifest(folder) or {"repo": repo, "files": {}}
     if manifest.get("repo") != repo:
         raise UserError(f"{folder} holds {manifest.get('repo')}: choose another folder with --to")
@@ -125,16 +125,14 @@ def show_plan(
 def only_one(staging: Path) -> Iterator[None]:
     """Two pulls into one folder would write into each other's files. Nothing fetched: no trace."""
     staging.mkdir(parents=True, exist_ok=True)
-    with open(staging / "lock", "w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise UserError(f"another pull is filling {staging}: wait until it is done") from error
+    with locked(staging / "lock") as alone:
+        if not alone:
+            raise UserError(f"another pull is filling {staging}: wait until it is done")
         try:
             yield
         finally:
             if not any(path.is_file() and path.name != "lock" for path in staging.rglob("*")):
-                shutil.rmtree(staging)
+                shutil.rmtree(staging, ignore_errors=os.name != "posix")  # Windows: it is open
 
 
 def print_next(folder: Path, text_encoder: bool, model: str) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from tests.libraries import missing, quiet
 from tests.parity.table import HEADER, Check
 
-ROWS, ROWS_OF_A_CHECKPOINT = 26, 3  # fewer is a failure
+ROWS, ROWS_OF_A_CHECKPOINT = 32, 3  # fewer is a failure
 
 
 def run_all(folder: Path | None) -> Iterator[Check]:
@@ -17,7 +17,7 @@ def run_all(folder: Path | None) -> Iterator[Check]:
     import torch
 
     from minidiff.io.devices import pick_device
-    from tests.parity import checkpoints, committed, models, schedulers, texts
+    from tests.parity import cascade, checkpoints, committed, models, schedulers, texts
 
     threads = torch.get_num_threads()
     torch.set_num_threads(
@@ -27,6 +27,7 @@ def run_all(folder: Path | None) -> Iterator[Check]:
     yield from schedulers.checks()
     yield from texts.checks()
     yield from committed.checks()
+    yield from cascade.checks()
     yield from checkpoints.checks()
     torch.set_num_threads(threads)
     if folder is not None:

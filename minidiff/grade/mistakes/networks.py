@@ -239,8 +239,8 @@ NETWORKS = [
     ),
     sinusoid(
         name="sinusoid-last-frequency",
-        old="torch.arange(half, device=t.device) / half)",
-        new="torch.arange(half, device=t.device) / (half - 1))",
+        old="torch.arange(half, device=t.device).float() / half)",
+        new="torch.arange(half, device=t.device).float() / (half - 1))",
         caught_by="frequencies fall from 1 to 1/10000",
         hint="The frequencies reach 1/10000 exactly at the last one; here they stop just before.",
         picture="Slightly wrong times: washed-out or grainy pictures.",

@@ -270,7 +270,7 @@ SAMPLING_VERSIONS = [
     ),
     schedule(
         name="schedule-wraps-before-first",
-        old="abars = torch.where(t < 0, torch.ones((), dtype=torch.float64), self.abars[t])",
+        old="abars = self.abars[t].masked_fill(t < 0, 1.0)",
         new="abars = self.abars[t]",
         caught_by="abar for one timestep, for a batch, and before the first",
         hint="For t = -1 the list is read from its other end, where all is noise.",
@@ -288,8 +288,8 @@ SAMPLING_VERSIONS = [
     ),
     schedule(
         name="schedule-linear-end-left-out",
-        old="torch.linspace(first, last, num_timesteps, dtype=torch.float64)",
-        new="torch.linspace(first, last, num_timesteps + 1, dtype=torch.float64)[:-1]",
+        old="torch.linspace(first, last, num_timesteps, **EXACT)",
+        new="torch.linspace(first, last, num_timesteps + 1, **EXACT)[:-1]",
         caught_by="the linear schedule's betas, both ends included",
         hint="The last beta is missing: the list ends one step before it.",
         picture="Not to be seen; every number differs in the third digit.",
