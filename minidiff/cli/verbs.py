@@ -239,6 +239,7 @@ VERBS = {
         [
             NUMBERS,
             option("--check", action="store_true", help="look at everything, run nothing"),
+            option("--ask", action="store_true", help="answer the chapters' questions yourself"),
         ],
         "lessons 05",
     ),

@@ -1,6 +1,7 @@
 """Lessons: the chapters in lessons/ are run, checked against the package, linted and exported.
 
-A chapter's own code needs one thing from here, the way its pictures get into the book.
+A chapter's own code needs two things from here: the way its pictures get into the book, and the
+check of its predict-then-run questions.
 """
 
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from minidiff.errors import UserError
 from minidiff.figures.grids import save_gif
 from minidiff.io.files import save_atomically
 from minidiff.io.paths import ROOT
+from minidiff.lessons.questions import predict as predict
 
 FIGURES = ROOT / "lessons" / "figures"
 SAME = 2  # levels of 255 that another processor's rounding may change

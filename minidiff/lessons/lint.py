@@ -10,9 +10,10 @@ from PIL import Image
 from minidiff.io.paths import ROOT
 from minidiff.lessons.chapters import Chapter
 from minidiff.lessons.maths import maths_faults
+from minidiff.lessons.questions import ASKED, questions
 
-WORDS = (900, 2000)
-WIDTH = 1000  # pixels
+WORDS = (900, 2300)
+WIDTH = 840  # pixels: the column in which a code host shows a page; wider is scaled and blurs
 KILOBYTES = {".png": 120, ".gif": 300}
 
 LINK = re.compile(r"(?P<picture>!?)\[(?P<text>[^\]]*)\]\((?P<target>[^)\s]+)\)")
@@ -21,7 +22,7 @@ SAVED = re.compile(r"save_(?:figure|plot|animation)\(.*?\"(?P<name>\d\d-[^\"]+)\
 
 def lint(chapter: Chapter) -> list[str]:
     """One line per fault: "lessons/05-x.md:12: what is wrong"."""
-    checks = (form_faults, link_faults, figure_faults, code_faults, maths_faults)
+    checks = (form_faults, link_faults, figure_faults, code_faults, maths_faults, question_faults)
     found = sorted({fault for check in checks for fault in check(chapter)})
     return [f"{chapter.name}:{line}: {what}" for line, what in found]
 
@@ -95,6 +96,23 @@ def code_faults(chapter: Chapter) -> Faults:
         for i, line in enumerate(fence.code.split("\n")):
             if len(line) > 100:
                 yield fence.line + i, f"{len(line)} characters of code in one line; at most 100"
+
+
+def question_faults(chapter: Chapter) -> Faults:
+    """Each "Predict" question has an answer that begins with a number, and a fence checks it."""
+    code = "\n".join(fence.code for fence in chapter.fences if fence.runs)
+    asked = re.findall(r"\*\*Predict (\d\d\.\d)\.\*\*", chapter.prose)
+    answered = questions(chapter.text)
+    checked = [match["name"] for match in ASKED.finditer(code)]
+    for name in asked:
+        if name[:2] != chapter.number or asked.count(name) > 1:
+            yield 1, f"question {name} must be called {chapter.number}.n, each once"
+        if name not in answered:
+            yield 1, f'question {name} has no answer: "<summary>Answer</summary>", then **number**'
+        if name not in checked:
+            yield 1, f'question {name} is checked by no fence: predict("{name}", ...)'
+    for name in set(checked) - set(asked):
+        yield 1, f"a fence checks question {name}, and the text does not ask it"
 
 
 # --- Markdown ---------------------------------------------------------------------------------

@@ -9,17 +9,19 @@ from minidiff.errors import UserError
 from minidiff.io.paths import ROOT
 from minidiff.lessons.chapters import Chapter, find_chapters
 from minidiff.lessons.lint import lint
+from minidiff.lessons.questions import ASK
 from minidiff.lessons.sources import stale
 
 
-def main(numbers: list[str] | None = None, check: bool = False) -> None:
+def main(numbers: list[str] | None = None, check: bool = False, ask: bool = False) -> None:
     """Run the chapters with these numbers, all when none is given, then check their text.
 
     check  only look: links, pictures, maths, and code that is a copy of the package's
+    ask    let the reader answer the chapters' "Predict" questions before the number is shown
     UserError, after everything has been tried, when a chapter is wrong or fails.
     """
     chapters = find_chapters(numbers)
-    failed = [] if check else [chapter.number for chapter in chapters if not run(chapter)]
+    failed = [] if check else [chapter.number for chapter in chapters if not run(chapter, ask)]
     faults = [fault for chapter in chapters for fault in [*stale(chapter), *lint(chapter)]]
     for fault in faults:
         print(fault)
@@ -29,11 +31,13 @@ def main(numbers: list[str] | None = None, check: bool = False) -> None:
         raise UserError(f"{len(faults)} faults in the lessons' text; they are listed above")
 
 
-def run(chapter: Chapter) -> bool:
+def run(chapter: Chapter, ask: bool = False) -> bool:
     """Whether the chapter ran to its end: on the CPU, two threads, the weights that ship."""
     environment = {**os.environ, "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "2")}
-    for name in ("MINIDIFF_WEIGHTS", "MINIDIFF_EMBEDDINGS"):
+    for name in ("MINIDIFF_WEIGHTS", "MINIDIFF_EMBEDDINGS", ASK):
         environment.pop(name, None)
+    if ask:
+        environment[ASK] = "1"
     print(f"--- {chapter.name}", flush=True)
     begun = time.perf_counter()
     command = [sys.executable, "-m", "minidiff.lessons.execute", str(chapter.path)]
