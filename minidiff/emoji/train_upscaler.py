@@ -131,4 +131,27 @@ class UpscalerRun(Run):
         self.encoder = T5Encoder(T5Config.from_dict(config)).requires_grad_(False)
         self.encoder.load_state_dict({k: v.float() for k, v in load_exported(WEIGHTS)[1].items()})
         start_from_zero(self.unet)
+        start_as_the_small_picture(self.unet)
         return UpscalerLoss(self.unet, self.encoder, recipe["coarse_weight"])
+
+
+@torch.no_grad()
+def start_as_the_small_picture(unet: UNet) -> None:
+    """Let the first answer be: x0 is the small picture. Learning begins at that, not at nothing.
+
+    eps is then the difference of x_t and what is shown beside it, at unit size, and that is what
+    the last norm makes of the difference if it comes through: from conv_in by the outermost skip,
+    once as it is and once negated, so that its mean is 0 and gelu(a) - gelu(-a) = a.
+    """
+    same, half = torch.eye(3), unet.config.block_out_channels[0] // unet.config.norm_num_groups
+    last = unet.up_blocks[-1].resnets[-1]
+    unet.conv_in.weight[:6] = 0
+    unet.conv_in.bias[:6] = 0
+    for rows, sign in ((slice(0, 3), 1), (slice(3, 6), -1)):
+        unet.conv_in.weight[rows, :3, 1, 1] = sign * same
+        unet.conv_in.weight[rows, 3:, 1, 1] = -sign * same
+        unet.conv_out.weight[:3, rows, 1, 1] = sign * same * (6 / half) ** 0.5
+    width = last.conv_shortcut.out_channels
+    last.conv_shortcut.weight[:half] = 0
+    last.conv_shortcut.bias[:half] = 0
+    last.conv_shortcut.weight[:6, width : width + 6, 0, 0] = torch.eye(6) * last.divisor
