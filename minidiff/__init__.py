@@ -13,3 +13,10 @@ def load(folder=None, device=None, dtype=None, embeddings=None, compile=False):
     from minidiff.model import load
 
     return load(folder, device, dtype, embeddings, compile)
+
+
+def open(folder=None, device=None, dtype=None, embeddings=None, compile=False):
+    """A checkpoint ready to draw: see minidiff.studio. `minidiff.open().draw("a cat")`."""
+    from minidiff.studio import open_studio
+
+    return open_studio(folder, device, dtype, embeddings, compile)

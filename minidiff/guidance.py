@@ -15,7 +15,6 @@ from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor
-from torchvision.transforms.functional import gaussian_blur
 
 from minidiff.deepfloyd.unet import Cond
 from minidiff.equations import anagram_estimate, classifier_free_guidance, hybrid_estimate
@@ -119,6 +118,8 @@ class Anagram(Guidance):
 
 def course_low_pass(x: Tensor) -> Tensor:
     """The course's low-pass filter: Gaussian blur, kernel 33, sigma 2 pixels."""
+    from torchvision.transforms.functional import gaussian_blur  # a second that only hybrids need
+
     return gaussian_blur(x, kernel_size=33, sigma=2.0)
 
 

@@ -16,8 +16,6 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torchvision.transforms import InterpolationMode
-from torchvision.transforms.functional import rotate
 
 from minidiff.errors import UserError
 
@@ -82,7 +80,7 @@ class Rotate(View):
         return x.rot90(-(self.degrees // 90), dims=(-2, -1))
 
     def frame(self, x, s):
-        return rotate(x, self.degrees * s, interpolation=InterpolationMode.BILINEAR, fill=1.0)
+        return turned_by(x, self.degrees * s, fill=1.0)
 
 
 class Negate(View):
@@ -162,7 +160,7 @@ class InnerCircle(View):
         return offset[:, None] ** 2 + offset[None, :] ** 2 < (side / 2 * 0.75) ** 2
 
     def frame(self, x, s):
-        turned = rotate(x, 90 * s, interpolation=InterpolationMode.BILINEAR)
+        turned = turned_by(x, 90 * s)
         return torch.where(self.disc(x), turned, x)
 
 
@@ -187,6 +185,15 @@ class Skew(View):
         return self.slide(x, s)
 
 
+def turned_by(x: Tensor, degrees: float, fill: float | None = None) -> Tensor:
+    """Pictures turned by any angle, for the frames of a GIF; the corners are `fill`, or 0."""
+    # Imported here: it takes a second, and most walks turn nothing by half.
+    from torchvision.transforms import InterpolationMode
+    from torchvision.transforms.functional import rotate
+
+    return rotate(x, degrees, interpolation=InterpolationMode.BILINEAR, fill=fill)
+
+
 VIEWS = {
     view.name: view
     for view in [
@@ -202,3 +209,12 @@ VIEWS = {
         Permute(1),
     ]
 }
+
+
+def find_view(view: "str | View") -> View:
+    """The view of that name, or the view itself. UserError for a name that none has."""
+    if isinstance(view, View):
+        return view
+    if view not in VIEWS:
+        raise UserError(f"no view is called {view!r}; known: {', '.join(VIEWS)}")
+    return VIEWS[view]

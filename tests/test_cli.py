@@ -71,6 +71,7 @@ def test_sample_writes_a_picture_for_every_prompt_and_seed(run, tmp_path):
     text = read_png_text(tmp_path / "out/sample-a-cat-seed5.png")
     assert text == {
         "prompt": "a cat", "seed": "5", "steps": "3", "guidance": "7.0", "weights": "tiny",
+        "sampler": "ddpm", "spacing": "leading", "limit": "threshold",
     }  # fmt: skip
 
 

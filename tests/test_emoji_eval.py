@@ -3,6 +3,7 @@
 import functools
 import json
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -23,7 +24,7 @@ from minidiff.emoji import (
 )
 from minidiff.emoji.data import SETS, Record
 from minidiff.errors import UserError
-from minidiff.schedule import cosine_schedule, course_pairs
+from minidiff.schedule import cosine_schedule
 
 FULL = prompts.read_prompts()
 DRAWN = {**FULL, **{key: FULL[key][::25] for key in ("naming", "pairs", "held_out")}}
@@ -132,13 +133,6 @@ def test_a_tint_is_not_white():
 # --- the workbench -------------------------------------------------------------------------------
 
 
-def test_even_pairs_are_the_courses_walk_at_33():
-    assert workbench.even_pairs(33) == course_pairs()
-    for steps in (1, 10, 20, 80):
-        pairs = workbench.even_pairs(steps)
-        assert len(pairs) == steps and pairs[0][0] == 990 and pairs[-1][1] == 0
-
-
 def test_spread_is_even_and_never_repeats():
     assert workbench.spread(list(range(10)), 5) == [0, 2, 4, 6, 8]
     assert workbench.spread(list(range(3)), 5) == [0, 1, 2]
@@ -148,6 +142,9 @@ class TinyModel:
     """The interface of minidiff.load with random weights and a bag of words for a text encoder."""
 
     name = "tiny"
+    folder = Path("no folder")
+    device = torch.device("cpu")
+    sample_size = 64
 
     def __init__(self):
         torch.manual_seed(0)
@@ -234,7 +231,7 @@ def test_a_difference_comes_with_its_error():
 def test_curves_ask_for_each_setting_once(bench, monkeypatch):
     settings = []
 
-    def draw(texts, seeds=None, steps=33, scale=7.0, fixed_v=None):
+    def draw(texts, seeds=None, steps=33, scale=7.0, plan=None):
         settings.append((steps, scale))
         return torch.ones(len(texts), 3, 64, 64)
 

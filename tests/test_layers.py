@@ -17,6 +17,7 @@ LAYERS = [
     ["guidance", "samplers", "fast", "weights"],
     ["sampling"],
     ["model", "cascade"],
+    ["plan"],
     ["course", "studio", "flow"],
     ["figures"],
     ["digits", "emoji"],

@@ -60,11 +60,23 @@ DRAWING = [
     option("--seeds", "--seed", type=seeds, default="180", help="default: 180; or 0-7, 1,5,9-12"),
     option(
         "--steps",
-        default="50",
-        help="default: 50; or course (990..0); or a list: fast27, smart27, smart50, smart100,"
-        " smart185, super27, super40, super100",
+        help="how many; or course (990..0 by equation A.3); or a list: fast27, smart27, smart50,"
+        " smart100, smart185, super27, super40, super100; default: 10 with the demo, 50 without",
     ),
-    option("--guidance", type=float, default=7.0, metavar="SCALE", help="default: 7; 1 is none"),
+    option(
+        "--sampler",
+        help="course, ddpm (the official pipeline's), ddim, dpm++ or heun (two calls a step);"
+        " default: what the checkpoint recommends, else ddpm",
+    ),
+    option("--eta", type=float, help="noise of ddim: 0 none, 1 as much as ddpm; default: 0"),
+    option("--spacing", help="of the steps: leading, trailing, linspace, or even (990..0)"),
+    option("--limit", help="of every estimate: none, clip (to white and black) or threshold"),
+    option(
+        "--guidance",
+        type=float,
+        metavar="SCALE",
+        help="1 is none; default: what the checkpoint recommends, else 7",
+    ),
     option("--negative", default="", metavar="PROMPT", help="what to steer away from"),
     CHECKPOINT,
     DEVICE,

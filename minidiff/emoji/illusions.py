@@ -75,13 +75,13 @@ class Kind:
 
 
 def guide_anagram(bench: Workbench, first: list[str], second: list[str]) -> Guidance:
-    conds = (bench.prepare(first), bench.prepare(second))
-    return Anagram(conds, bench.nothing.take([0] * len(first)), (View(), FlipUpDown()))
+    conds = (bench.studio.cond(first), bench.studio.cond(second))
+    return Anagram(conds, bench.nothing(len(first)), (View(), FlipUpDown()))
 
 
 def guide_hybrid(bench: Workbench, first: list[str], second: list[str]) -> Guidance:
-    uncond = bench.nothing.take([0] * len(first))
-    return Hybrid(bench.prepare(first), bench.prepare(second), uncond)
+    uncond = bench.nothing(len(first))
+    return Hybrid(bench.studio.cond(first), bench.studio.cond(second), uncond)
 
 
 KINDS = {

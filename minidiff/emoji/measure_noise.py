@@ -32,7 +32,7 @@ def overall_colour(bench: Workbench) -> list[Row]:
     of mean(true): a model that is blind to colour has 1.
     """
     x0, texts = known_pictures(bench)
-    cond, eps = bench.prepare(texts), noise_for(bench, x0).draw()
+    cond, eps = bench.studio.cond(texts), noise_for(bench, x0).draw()
     rows = []
     for t in COLOUR_TIMESTEPS:
         predicted, _ = bench.predict(forward_process(x0, bench.abar(t, x0), eps), t, cond)
@@ -44,7 +44,7 @@ def overall_colour(bench: Workbench) -> list[Row]:
 def variance_term(bench: Workbench) -> list[Row]:
     """The loss's variance term, the KL of one step in nats per value: learned and fixed."""
     x0, texts = known_pictures(bench)
-    cond, eps = bench.prepare(texts), noise_for(bench, x0).draw()
+    cond, eps = bench.studio.cond(texts), noise_for(bench, x0).draw()
     sums = {"learned": 0.0, "fixed small": 0.0, "fixed large": 0.0}
     for t in KL_TIMESTEPS:
         predicted, v = bench.predict(forward_process(x0, bench.abar(t, x0), eps), t, cond)
@@ -70,7 +70,7 @@ def one_step_kl(bench: Workbench, x0, eps, predicted, v, t: int) -> float:
 def denoising(bench: Workbench) -> list[Row]:
     """Pictures of concepts never trained: error of A.1.3, of A.1.4 and of the best blur."""
     x0 = on_white(bench.unseen)
-    cond = bench.prepare([NEUTRAL]).take([0] * len(x0))
+    cond = bench.studio.cond([NEUTRAL] * len(x0))
     rows = []
     for t in DENOISE_TIMESTEPS:
         noise, abar = noise_for(bench, x0), bench.abar(t, x0)

@@ -20,7 +20,7 @@ def naming(bench: Workbench) -> list[Row]:
     """
     asked = spread(bench.prompts["naming"], bench.plan.naming) * bench.plan.seeds
     learned = draw_names(bench, asked)
-    fixed = draw_names(bench, asked, fixed_v=-1.0)
+    fixed = draw_names(bench, asked, plan=bench.walk(variance="small"))
     free = [i for i, concept in enumerate(asked) if concept["code"] in bench.clear]
     white = is_white(border_colour(learned[free]))
     hits = recognised(bench, learned, asked)

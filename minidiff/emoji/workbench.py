@@ -5,7 +5,7 @@ thresholding, guidance 7 and 33 steps unless a row says otherwise.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -15,17 +15,18 @@ from minidiff.deepfloyd.unet import Cond
 from minidiff.emoji.data import Record, composite
 from minidiff.emoji.judge import Gallery
 from minidiff.emoji.prompts import COLOURS, clear_borders, read_prompts
-from minidiff.guidance import CFG, Guidance
-from minidiff.noise import SeededNoise
-from minidiff.sampling import denoise, last
-from minidiff.schedule import Pairs, course_pairs
+from minidiff.guidance import Guidance
+from minidiff.plan import Plan
+from minidiff.samplers import make_sampler
+from minidiff.sampling import last
+from minidiff.studio import Studio
 
 STEPS, SCALE = 33, 7.0
 BATCH_ON_GPU, BATCH_ON_CPU = 300, 8  # pictures sampled at once; a CPU likes its cache
 
 
 @dataclass(frozen=True)
-class Plan:
+class Counts:
     """How many of each are measured."""
 
     naming: int  # prompts
@@ -37,8 +38,8 @@ class Plan:
     known: int  # training pictures, for the error of the predicted noise
 
 
-FULL = Plan(naming=300, seeds=2, curve=300, pairs=200, styles=50, unseen=200, known=512)
-FAST = Plan(naming=12, seeds=1, curve=0, pairs=6, styles=1, unseen=6, known=16)
+FULL = Counts(naming=300, seeds=2, curve=300, pairs=200, styles=50, unseen=200, known=512)
+FAST = Counts(naming=12, seeds=1, curve=0, pairs=6, styles=1, unseen=6, known=16)
 
 
 @dataclass(frozen=True)
@@ -52,27 +53,26 @@ class Row:
 
 
 class Workbench:
-    """A loaded checkpoint, the pictures it is compared with, and a Plan.
+    """A studio, the pictures it is compared with, and how many of each are measured.
 
     model: what minidiff.load returns. images (N, 64, 64, 4) uint8 and records: load_emoji's.
     """
 
-    def __init__(self, model, images: Tensor, records: list[Record], plan: Plan):
+    def __init__(self, model, images: Tensor, records: list[Record], plan: Counts):
         self.model, self.plan = model, plan
-        self.prompts = read_prompts()
-        self.nothing = self.prepare([""])
-        self.device = self.nothing.pooled.device
+        self.device = model.device
         self.batch = BATCH_ON_GPU if self.device.type == "cuda" else BATCH_ON_CPU
+        self.studio = Studio(model, self.batch, progress=lambda done, total: None)
+        self.prompts = read_prompts()
         self.gallery = Gallery(images, records, self.prompts, self.device)
         self.clear = clear_borders(images, records)
         held_out = {concept["code"] for concept in self.prompts["held_out"]}
         picked = [i for i, record in enumerate(records) if record.code in held_out]
         self.unseen = images[spread(picked, plan.unseen)].to(self.device)
 
-    @torch.no_grad()
-    def prepare(self, texts: list[str]) -> Cond:
-        """Prompts as the UNet wants them, one row per text."""
-        return self.model.unet.prepare(self.model.encode(texts))
+    def nothing(self, count: int) -> Cond:
+        """The empty prompt for `count` pictures."""
+        return self.studio.cond([""] * count)
 
     def draw(
         self,
@@ -80,35 +80,42 @@ class Workbench:
         seeds: list[int] | None = None,
         steps: int = STEPS,
         scale: float = SCALE,
-        fixed_v: float | None = None,
+        plan: Plan | None = None,
     ) -> Tensor:
-        """A guided sample per text: (B, 3, 64, 64), fp32. Without seeds they are 0, 1, 2, ..."""
+        """A guided sample per text: (B, 3, 64, 64), fp32. Without seeds they are 0, 1, 2, ...
+
+        plan: another walk than the course's, with its own guidance.
+        """
         seeds = list(range(len(texts))) if seeds is None else seeds
+        plan = self.walk(steps, scale) if plan is None else plan
 
         def guide(rows: slice) -> Guidance:
-            cond = self.prepare(texts[rows])
-            return CFG(cond, self.nothing.take([0] * len(cond)), scale)
+            return self.studio.cfg(texts[rows], plan.guidance)
 
-        return self.draw_guided(guide, seeds, steps, fixed_v)
+        return self.draw_guided(guide, seeds, plan)
 
     def draw_guided(
-        self,
-        guide: Callable[[slice], Guidance],
-        seeds: list[int],
-        steps: int = STEPS,
-        fixed_v: float | None = None,
+        self, guide: Callable[[slice], Guidance], seeds: list[int], plan: Plan | None = None
     ) -> Tensor:
         """A sample per seed, a batch at a time; guide(rows) makes the guidance of those rows."""
-        unet, schedule, walk = self.model.fast_unet, self.model.schedule, even_pairs(steps)
+        plan = self.walk() if plan is None else plan
         done = []
         batches = range(0, len(seeds), self.batch)
         for first in tqdm(batches, "batches", leave=False, disable=len(batches) == 1):
             rows = slice(first, first + self.batch)
-            noise = SeededNoise(seeds[rows], device=self.device)
-            x = noise.draw()
-            turns = denoise(unet, schedule, x, walk, guide(rows), noise, fixed_v=fixed_v)
-            done.append(last(turns))
+            job = self.studio.job(guide(rows), seeds[rows], plan)
+            done.append(last(self.studio.walk(job)))
         return torch.cat(done)
+
+    def walk(self, steps: int = STEPS, scale: float = SCALE, variance: str | None = None) -> Plan:
+        """The course's step, evenly from 990 to 0 in any number of steps: 33 is the course's walk.
+
+        variance: small or large in place of the learned one.
+        """
+        plan = self.studio.plan(steps, sampler="course", guidance=scale)
+        if variance is None:
+            return plan
+        return replace(plan, sampler=make_sampler("course", variance=variance))
 
     @torch.no_grad()
     def predict(self, x_t: Tensor, t: int, cond: Cond) -> tuple[Tensor, Tensor]:
@@ -127,11 +134,6 @@ def spread(items: Sequence, count: int) -> list:
     """`count` of the items, evenly spaced; all of them when there are no more."""
     count = min(count, len(items))
     return [items[i * len(items) // count] for i in range(count)]
-
-
-def even_pairs(steps: int, start: int = 990) -> Pairs:
-    """The course's walk from 990 to 0 in any number of steps; 33 gives its stride of 30."""
-    return course_pairs([round(start * (steps - i) / steps) for i in range(steps + 1)])
 
 
 def on_white(images: Tensor) -> Tensor:

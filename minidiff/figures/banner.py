@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
+from minidiff.figures.easel import Easel, Prompts
 from minidiff.figures.grids import draw_grid, picture, save_png
-from minidiff.figures.studio import SEED, Prompts, Studio
 from minidiff.io.paths import ROOT
 from minidiff.model import load
+from minidiff.studio import SEED
 
 ASKED = (
     "a cat", "rocket", "fire", "a cat on a blue background",
@@ -15,9 +16,8 @@ ASKED = (
 
 def main(out: str | Path = ROOT / "lessons" / "figures" / "banner.png") -> Path:
     """Draw the banner with guidance 7 and seeds 180 to 187; returns its path."""
-    studio = Studio(load(), Path(out).parent, Prompts(ASKED, "", (), (), ()))
-    noise = studio.noise(len(ASKED))
-    steps = studio.walk("banner", noise.draw(), studio.cfg(ASKED), noise)
+    studio = Easel(load(), Path(out).parent, Prompts(ASKED, "", (), (), ()))
+    steps = studio.record("banner", studio.job(studio.cfg(ASKED), studio.seeds(len(ASKED))))
     sheet = draw_grid(
         [[picture(x) for x in steps[-1].x]], captions=[[f"“{p}”" for p in ASKED]], scale=2,
         text_size=13,

@@ -15,34 +15,20 @@ from itertools import accumulate
 from math import ceil
 from pathlib import Path
 
-import torch
 from PIL import Image, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
-from torch import Tensor
 
 from minidiff.errors import UserError
 from minidiff.io.files import save_atomically
+from minidiff.io.pictures import to_image
 
 GAP = 8  # pixels between cells and around the sheet
 ROW_LABEL = 150  # pixels at which a row's label is wrapped
 TOP, MIDDLE, BOTTOM = 0.0, 0.5, 1.0
 PAPER, INK = "white", "#1a1a1a"
 
-Pictures = Sequence[Sequence[Image.Image | None]]
-
-
-def picture(x: Tensor, low: float = -1.0, high: float = 1.0) -> Image.Image:
-    """A (3, H, W) or (1, H, W) tensor whose black is `low` and white is `high`, as a picture.
-
-    Values outside the range are clipped. Raises UserError for another shape or for NaN.
-    """
-    if x.ndim != 3 or x.shape[0] not in (1, 3):
-        raise UserError(f"a picture has shape (3, H, W) or (1, H, W), not {tuple(x.shape)}")
-    if not bool(x.isfinite().all()):
-        raise UserError("the picture holds values that are not numbers; its model has diverged")
-    unit = (x.detach().float().cpu() - low) / (high - low)
-    levels = (unit.clamp(0, 1) * 255).round().to(torch.uint8)
-    return Image.fromarray(levels.expand(3, -1, -1).permute(1, 2, 0).numpy())
+picture = to_image  # the word for a cell of a sheet
+Grid = Sequence[Sequence[Image.Image | None]]
 
 
 def enlarge(image: Image.Image, scale: int) -> Image.Image:
@@ -51,7 +37,7 @@ def enlarge(image: Image.Image, scale: int) -> Image.Image:
 
 
 def draw_grid(
-    pictures: Pictures,
+    pictures: Grid,
     *,
     title: str = "",
     columns: Sequence[str] = (),

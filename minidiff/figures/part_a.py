@@ -10,22 +10,20 @@ from pathlib import Path
 import torch
 from PIL import Image
 from torch import Tensor
-from torchvision.transforms.functional import gaussian_blur
 
 from minidiff.equations import forward_process, x0_from_eps
 from minidiff.errors import UserError
 from minidiff.figures.compare import compare as compare_topics
+from minidiff.figures.easel import SCALE, Easel, Prompts
 from minidiff.figures.grids import draw_grid, enlarge, picture, save_gif
 from minidiff.figures.page import Figure, Section, Table
 from minidiff.figures.report import Topic, choose, draw_report, fingerprint
-from minidiff.figures.studio import SCALE, SEED, Prompts, Studio
 from minidiff.guidance import Anagram, Hybrid, Plain
 from minidiff.io.paths import DEMO, embeddings_file
 from minidiff.io.pictures import read_mask, read_picture
 from minidiff.io.shipped import shipped_equations
 from minidiff.model import Model, load
-from minidiff.sampling import keep_outside, noised_start
-from minidiff.schedule import leading_timesteps, pipeline_pairs
+from minidiff.studio import SEED
 from minidiff.views import FlipUpDown, View
 
 INPUTS = Path(__file__).with_name("inputs")
@@ -77,19 +75,13 @@ OFFICIAL_PROMPTS = Prompts(
 # --- 0: sampling ----------------------------------------------------------------------------------
 
 
-def sampling(studio: Studio) -> list[Figure]:
+def sampling(studio: Easel) -> list[Figure]:
     prompts = studio.prompts.sampling
     rows = []
     for steps in (10, 80):
-        noise = studio.noise(len(prompts))
-        walk = studio.walk(
-            f"0  {steps} steps",
-            noise.draw(),
-            studio.cfg(prompts),
-            noise,
-            pairs=pipeline_pairs(leading_timesteps(steps)),
-            threshold=studio.threshold,
-        )
+        plan = studio.plan(steps, sampler="ddpm")
+        job = studio.job(studio.cfg(prompts), studio.seeds(len(prompts)), plan)
+        walk = studio.record(f"0  {steps} steps", job)
         rows.append([picture(x) for x in walk[-1].x])
     sheet = draw_grid(rows, columns=prompts, rows=["10 steps", "80 steps"], scale=3)
     caption = f"Three prompts, guidance {SCALE:g}, seeds {SEED} to {SEED + 2}, 10 and 80 steps."
@@ -100,16 +92,16 @@ def sampling(studio: Studio) -> list[Figure]:
 # --- 1.1 to 1.3: noise, and three ways to take it away --------------------------------------------
 
 
-def noisy_towers(studio: Studio) -> tuple[Tensor, Tensor]:
+def noisy_towers(studio: Easel) -> tuple[Tensor, Tensor]:
     """The test picture (1, 3, 64, 64) and its noisy versions (3, ...): one draw of noise for all,
     so that sections 1.1, 1.2 and 1.3 speak of the same pictures."""
     x0 = read(studio, "tower.png")
-    eps = studio.noise(1).draw()
+    eps = studio.noise([SEED]).draw()
     abars = studio.model.schedule.abar(torch.tensor(NOISY_T), like=x0)
     return x0, forward_process(x0, abars, eps)
 
 
-def forward(studio: Studio) -> list[Figure]:
+def forward(studio: Easel) -> list[Figure]:
     x0, noisy = noisy_towers(studio)
     row = [picture(x) for x in (*x0, *noisy)]
     sheet = draw_grid([row], columns=["original", *map(t_is, NOISY_T)], scale=3)
@@ -117,10 +109,10 @@ def forward(studio: Studio) -> list[Figure]:
     return [studio.save("1.1-forward.png", sheet, "The test picture at three noise levels.", alt)]
 
 
-def classical(studio: Studio) -> list[Figure]:
+def classical(studio: Easel) -> list[Figure]:
     _, noisy = noisy_towers(studio)
     settings = [(5, 1.0), (7, 1.5), (9, 2.5)]  # kernel and sigma, chosen by eye for each level
-    blurred = [gaussian_blur(x, k, s) for x, (k, s) in zip(noisy, settings)]
+    blurred = [blur(x, k, s) for x, (k, s) in zip(noisy, settings)]
     rows = [[picture(x) for x in noisy], [picture(x) for x in blurred]]
     notes = [[], [f"kernel {k}, σ = {s:g}" for k, s in settings]]
     sheet = draw_grid(
@@ -132,7 +124,7 @@ def classical(studio: Studio) -> list[Figure]:
 
 
 @torch.no_grad()
-def one_step(studio: Studio) -> list[Figure]:
+def one_step(studio: Easel) -> list[Figure]:
     x0, noisy = noisy_towers(studio)
     cond = studio.cond([studio.prompts.neutral] * 3)
     t = torch.tensor(NOISY_T)
@@ -153,19 +145,18 @@ def one_step(studio: Studio) -> list[Figure]:
 # --- 1.4 to 1.6: the loop -------------------------------------------------------------------------
 
 
-def iterative(studio: Studio) -> list[Figure]:
+def iterative(studio: Easel) -> list[Figure]:
     i_start = 10  # t = 690
-    x0, noise = read(studio, "tower.png"), studio.noise(1)
-    x = noised_start(x0, studio.pairs, [i_start], studio.model.schedule, noise)
+    x0 = read(studio, "tower.png")
     guidance = Plain(studio.cond([studio.prompts.neutral]))
-    steps = studio.walk("1.4", x, guidance, noise, start=i_start)
+    steps = studio.record("1.4", studio.job(guidance, SEED, starts=i_start, original=x0))
     every_fifth = steps[::5]
     strip = [picture(step.x_t[0]) for step in every_fifth]
     names = [t_is(step.t) for step in every_fifth]
     others = {
         "iterative": steps[-1].x[0],
         "one step": steps[0].x0[0],
-        "Gaussian blur": gaussian_blur(x, 5, 2.0)[0],
+        "Gaussian blur": blur(steps[0].x_t, 5, 2.0)[0],
         "original": x0[0],
     }
     notes = [f"MSE {mse(p, x0[0]):.4f}" if k != "original" else "" for k, p in others.items()]
@@ -187,19 +178,18 @@ def iterative(studio: Studio) -> list[Figure]:
     ]  # fmt: skip
 
 
-def from_noise(studio: Studio) -> list[Figure]:
+def from_noise(studio: Easel) -> list[Figure]:
     guidance = Plain(studio.cond([studio.prompts.neutral] * 5))
     return five_samples(studio, "1.5", guidance, "no guidance")
 
 
-def guided(studio: Studio) -> list[Figure]:
+def guided(studio: Easel) -> list[Figure]:
     guidance = studio.cfg([studio.prompts.neutral] * 5)
     return five_samples(studio, "1.6", guidance, f"guidance {SCALE:g}")
 
 
-def five_samples(studio: Studio, name: str, guidance, how: str) -> list[Figure]:
-    noise = studio.noise(5)
-    steps = studio.walk(name, noise.draw(), guidance, noise)
+def five_samples(studio: Easel, name: str, guidance, how: str) -> list[Figure]:
+    steps = studio.record(name, studio.job(guidance, studio.seeds(5)))
     seeds = [f"seed {SEED + i}" for i in range(5)]
     sheet = draw_grid([[picture(x) for x in steps[-1].x]], captions=[seeds], scale=3)
     prompt = studio.prompts.neutral
@@ -213,24 +203,24 @@ def five_samples(studio: Studio, name: str, guidance, how: str) -> list[Figure]:
 # --- 1.7: editing ---------------------------------------------------------------------------------
 
 
-def sdedit(studio: Studio) -> list[Figure]:
+def sdedit(studio: Easel) -> list[Figure]:
     return edit_levels(studio, "1.7", with_neutral(studio, ["tower.png", "cat.jpg", "wolf.png"]))
 
 
-def drawings(studio: Studio) -> list[Figure]:
+def drawings(studio: Easel) -> list[Figure]:
     files = ["girl.png", "tree.png", "cartoon.png"]
     return edit_levels(studio, "1.7.1", with_neutral(studio, files))
 
 
-def text_edits(studio: Studio) -> list[Figure]:
+def text_edits(studio: Easel) -> list[Figure]:
     return edit_levels(studio, "1.7.3", studio.prompts.edits)
 
 
-def with_neutral(studio: Studio, files: list) -> list[tuple]:
+def with_neutral(studio: Easel, files: list) -> list[tuple]:
     return [(file, studio.prompts.neutral) for file in files]
 
 
-def edit_levels(studio: Studio, name: str, jobs) -> list[Figure]:
+def edit_levels(studio: Easel, name: str, jobs) -> list[Figure]:
     """Every (picture, prompt) at six noise levels. All of them are one batch, whose members join
     the walk where their level begins."""
     originals = torch.cat([read(studio, file) for file, _ in jobs])
@@ -238,9 +228,9 @@ def edit_levels(studio: Studio, name: str, jobs) -> list[Figure]:
     prompts = [prompt for _, prompt in jobs for _ in LEVELS]
     starts = LEVELS * len(jobs)
     # The same noise for every level of a picture: what differs is how much of it there is.
-    noise = studio.seeded(SEED + i for i in range(len(jobs)) for _ in LEVELS)
-    x = noised_start(x0, studio.pairs, starts, studio.model.schedule, noise)
-    steps = studio.walk(name, x, studio.cfg(prompts), noise, start=starts)
+    seeds = [SEED + i for i in range(len(jobs)) for _ in LEVELS]
+    job = studio.job(studio.cfg(prompts), seeds, starts=starts, original=x0)
+    steps = studio.record(name, job)
     results = [picture(p) for p in steps[-1].x]
     n = len(LEVELS)
     rows = [[*results[i * n : (i + 1) * n], picture(originals[i])] for i in range(len(jobs))]
@@ -255,14 +245,14 @@ def edit_levels(studio: Studio, name: str, jobs) -> list[Figure]:
     ]
 
 
-def inpainting(studio: Studio) -> list[Figure]:
+def inpainting(studio: Easel) -> list[Figure]:
     files = [("tower.png", "tower-mask.png"), ("astronaut.jpg", "astronaut-mask.png"),
              ("photographer.jpg", "photographer-mask.png")]  # fmt: skip
     jobs = [(INPUTS / a, INPUTS / b, studio.prompts.neutral) for a, b in files]
     return inpaint(studio, "1.7.2", jobs)
 
 
-def inpaint(studio: Studio, name: str, jobs) -> list[Figure]:
+def inpaint(studio: Easel, name: str, jobs) -> list[Figure]:
     """Each (picture, mask, prompt): what the mask covers is made anew. Three tries a picture."""
     tries = 3
     device = studio.model.device
@@ -271,9 +261,9 @@ def inpaint(studio: Studio, name: str, jobs) -> list[Figure]:
     masks = torch.cat([read_mask(mask, size, picture=file) for file, mask, _ in jobs]).to(device)
     prompts = [prompt for _, _, prompt in jobs for _ in range(tries)]
     repeated, holes = (x.repeat_interleave(tries, dim=0) for x in (originals, masks))
-    noise = studio.noise(len(prompts))
-    keep = keep_outside(repeated, holes, studio.model.schedule, noise)
-    steps = studio.walk(name, noise.draw(), studio.cfg(prompts), noise, after_step=keep)
+    seeds = studio.seeds(len(prompts))
+    job = studio.job(studio.cfg(prompts), seeds, original=repeated, mask=holes)
+    steps = studio.record(name, job)
     results = [picture(x) for x in steps[-1].x]
     rows = [
         [picture(o), picture(m, low=0.0), picture(o * (1 - m) + m), *results[i : i + tries]]
@@ -292,13 +282,13 @@ def inpaint(studio: Studio, name: str, jobs) -> list[Figure]:
 # --- 1.8 and 1.9: illusions -----------------------------------------------------------------------
 
 
-def anagrams(studio: Studio) -> list[Figure]:
+def anagrams(studio: Easel) -> list[Figure]:
     upright, upturned, seeds = map(list, zip(*studio.prompts.anagrams))
-    flip, noise = FlipUpDown(), studio.seeded(seeds)
+    flip = FlipUpDown()
     conds = studio.cond(upright), studio.cond(upturned)
     scale = studio.prompts.anagram_guidance
     guidance = Anagram(conds, studio.cond([""] * len(seeds)), (View(), flip), scale)
-    steps = studio.walk("1.8", noise.draw(), guidance, noise)
+    steps = studio.record("1.8", studio.job(guidance, seeds))
     x = steps[-1].x
     rows = [[picture(p) for p in x], [picture(p) for p in flip.view(x)]]
     texts = [[f"“{p}”" for p in upright], [f"“{p}”" for p in upturned]]
@@ -316,17 +306,16 @@ def anagrams(studio: Studio) -> list[Figure]:
     ]  # fmt: skip
 
 
-def save_frames(studio: Studio, name: str, frames: list[Tensor], caption: str) -> Figure:
+def save_frames(studio: Easel, name: str, frames: list[Tensor], caption: str) -> Figure:
     sheets = [draw_grid([[picture(p) for p in x]], scale=3) for x in frames]
     save_gif(sheets, studio.folder / name, seconds=5.0, hold=0.5)
     return Figure(name, caption, caption)
 
 
-def hybrids(studio: Studio) -> list[Figure]:
+def hybrids(studio: Easel) -> list[Figure]:
     far, near, seeds = map(list, zip(*studio.prompts.hybrids))
-    noise = studio.seeded(seeds)
     guidance = Hybrid(studio.cond(far), studio.cond(near), studio.cond([""] * len(seeds)), SCALE)
-    steps = studio.walk("1.9", noise.draw(), guidance, noise)
+    steps = studio.record("1.9", studio.job(guidance, seeds))
     large = [enlarge(picture(x), 4) for x in steps[-1].x]
     small = [p.resize((32, 32), Image.Resampling.LANCZOS) for p in large]
     texts = [[f"close: “{p}”" for p in near], [f"from afar: “{p}”" for p in far]]
@@ -343,7 +332,7 @@ def hybrids(studio: Studio) -> list[Figure]:
 # --- the report -----------------------------------------------------------------------------------
 
 
-def topics(studio: Studio) -> list[Topic]:
+def topics(studio: Easel) -> list[Topic]:
     """The sections in the report's order."""
     sde = "x_t = forward(x_{orig}, t[i_{start}]), then 1.6 from there"
 
@@ -406,7 +395,7 @@ MAPPING = (
 )
 
 
-def own_topics(studio: Studio, image: Path | None, mask: Path | None, prompt: str | None):
+def own_topics(studio: Easel, image: Path | None, mask: Path | None, prompt: str | None):
     """Sections for a picture of the user's."""
     if image is None:
         return []
@@ -455,7 +444,7 @@ def main(
     if prompt is not None:
         model.encode.check([prompt])
     demo = model.folder.resolve() == DEMO.resolve()
-    studio = Studio(model, Path(out), DEMO_PROMPTS if demo else OFFICIAL_PROMPTS)
+    studio = Easel(model, Path(out), DEMO_PROMPTS if demo else OFFICIAL_PROMPTS)
     if compare:
         return compare_section(studio, only)
     chosen = [*topics(studio), *own_topics(studio, image, mask, prompt)]
@@ -477,12 +466,12 @@ def main(
     )
 
 
-def compare_section(studio: Studio, only: str | None) -> Path:
+def compare_section(studio: Easel, only: str | None) -> Path:
     if only is None:
         raise UserError("COMPARE=1 draws one section twice: say which, for example ONLY=1.4")
     folder = studio.folder / f"compare-{only}"
     both = [
-        choose(topics(Studio(studio.model, folder / side, studio.prompts)), only)[0]
+        choose(topics(Easel(studio.model, folder / side, studio.prompts)), only)[0]
         for side in ("shipped", "edited")
     ]
     return compare_topics(folder, *both, shipped_equations())
@@ -507,9 +496,16 @@ def weight_files(model: Model) -> list[Path]:
 # --- small helpers --------------------------------------------------------------------------------
 
 
-def read(studio: Studio, file: str | Path) -> Tensor:
+def read(studio: Easel, file: str | Path) -> Tensor:
     """A picture of inputs/ by name, or any file by path, on the model's device."""
     return read_picture(INPUTS / file, studio.model.sample_size).to(studio.model.device)
+
+
+def blur(x: Tensor, kernel: int, sigma: float) -> Tensor:
+    """Gaussian blur; imported here because torchvision takes a second that most sections save."""
+    from torchvision.transforms.functional import gaussian_blur
+
+    return gaussian_blur(x, kernel, sigma)
 
 
 def t_is(t: int) -> str:

@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from minidiff import ode
 from minidiff.equations import linear_velocity
+from minidiff.figures.easel import Easel, sheet_of
 from minidiff.figures.grids import draw_grid, enlarge, picture, save_gif
 from minidiff.figures.page import Figure
 from minidiff.figures.part_a import (
@@ -30,11 +31,11 @@ from minidiff.figures.part_a import (
     with_neutral,
 )
 from minidiff.figures.report import Topic, draw_report, fingerprint
-from minidiff.figures.studio import SEED, Studio, sheet_of
 from minidiff.flow import VelocityView, interpolate, one_step_denoise
 from minidiff.guidance import Anagram, Guidance, Hybrid, Plain
 from minidiff.io.paths import DEMO, embeddings_file
 from minidiff.model import load
+from minidiff.studio import SEED
 from minidiff.views import Rotate, View
 
 LEVELS = (0.25, 0.5, 0.75)  # the noise levels of 1.1 to 1.4
@@ -47,14 +48,14 @@ OUT = "out/part-a/fa26"
 # --- 1.1 to 1.4: the path, and four looks at one estimate ----------------------------------------
 
 
-def noisy_towers(studio: Studio) -> tuple[Tensor, Tensor, Tensor]:
+def noisy_towers(studio: Easel) -> tuple[Tensor, Tensor, Tensor]:
     """The test picture, the one noise that 1.1 to 1.5 share, and the path between at LEVELS."""
-    image, noise = read(studio, "tower.png"), studio.noise(1).draw()
+    image, noise = read(studio, "tower.png"), studio.noise([SEED]).draw()
     t = torch.tensor(LEVELS, device=image.device)[:, None, None, None]
     return image, noise, interpolate(image, noise, t)
 
 
-def path(studio: Studio) -> list[Figure]:
+def path(studio: Easel) -> list[Figure]:
     image, _, noisy = noisy_towers(studio)
     row = [picture(x) for x in (*image, *noisy)]
     sheet = draw_grid([row], columns=["original", *map(t_is, LEVELS)], scale=3)
@@ -68,7 +69,7 @@ def blur(noisy: Tensor, t: float) -> Tensor:
     return gaussian_blur(noisy / t, kernel_size=15, sigma=BLURS[t])
 
 
-def blurred(studio: Studio) -> list[Figure]:
+def blurred(studio: Easel) -> list[Figure]:
     image, _, noisy = noisy_towers(studio)
     smooth = [blur(x[None], t)[0] for x, t in zip(noisy, LEVELS)]
     rows = [[picture(x) for x in noisy], [picture(x) for x in smooth]]
@@ -84,11 +85,11 @@ def blurred(studio: Studio) -> list[Figure]:
     return [studio.save("1.2-blur.png", sheet, "Divided by t first, then blurred.", alt)]
 
 
-def neutral(studio: Studio, count: int = 1) -> Plain:
+def neutral(studio: Easel, count: int = 1) -> Plain:
     return Plain(studio.cond([studio.prompts.neutral] * count))
 
 
-def one_step(studio: Studio) -> list[Figure]:
+def one_step(studio: Easel) -> list[Figure]:
     image, _, noisy = noisy_towers(studio)
     velocity = VelocityView(studio.model, neutral(studio))
     clean = [one_step_denoise(x[None], t, velocity)[0] for x, t in zip(noisy, LEVELS)]
@@ -107,7 +108,7 @@ def one_step(studio: Studio) -> list[Figure]:
     ]  # fmt: skip
 
 
-def velocities(studio: Studio) -> list[Figure]:
+def velocities(studio: Easel) -> list[Figure]:
     """The update (1 - t) v that one step would make, the true one, and how far they are apart.
 
     Nothing is clipped before it is drawn: neither the network's estimate nor the updates.
@@ -146,14 +147,14 @@ def heat(error: Tensor, worst: float) -> Image.Image:
 # --- 1.5 to 2.1: Euler --------------------------------------------------------------------------
 
 
-def walk(studio: Studio, name: str, x: Tensor, guidance: Guidance, t_start=0.0) -> list[Tensor]:
+def walk(studio: Easel, name: str, x: Tensor, guidance: Guidance, t_start=0.0) -> list[Tensor]:
     """All states of Euler's method from t_start to 1."""
     times = ode.step_times(t_start, STEP)
     states = ode.euler_walk(VelocityView(studio.model, guidance), x, times)
     return list(tqdm(states, name, len(times), leave=False, disable=not sys.stderr.isatty()))
 
 
-def from_half(studio: Studio) -> list[Figure]:
+def from_half(studio: Easel) -> list[Figure]:
     image, _, noisy = noisy_towers(studio)
     start, t = noisy[1:2], LEVELS[1]
     states = walk(studio, "1.5", start, neutral(studio), t)
@@ -185,17 +186,17 @@ def from_half(studio: Studio) -> list[Figure]:
     ]  # fmt: skip
 
 
-def from_noise(studio: Studio) -> list[Figure]:
+def from_noise(studio: Easel) -> list[Figure]:
     return five_samples(studio, "1.6", neutral(studio, 5), "no guidance")
 
 
-def guided(studio: Studio) -> list[Figure]:
+def guided(studio: Easel) -> list[Figure]:
     guidance = studio.cfg([studio.prompts.neutral] * 5, W + 1)
     return five_samples(studio, "2.1", guidance, f"w = {W:g} (γ = {W + 1:g})")
 
 
-def five_samples(studio: Studio, name: str, guidance: Guidance, how: str) -> list[Figure]:
-    states = walk(studio, name, studio.noise(5).draw(), guidance)
+def five_samples(studio: Easel, name: str, guidance: Guidance, how: str) -> list[Figure]:
+    states = walk(studio, name, studio.noise(studio.seeds(5)).draw(), guidance)
     seeds = [f"seed {SEED + i}" for i in range(5)]
     sheet = draw_grid([[picture(x) for x in states[-1]]], captions=[seeds], scale=3)
     prompt, steps = studio.prompts.neutral, len(states) - 1
@@ -213,7 +214,7 @@ def five_samples(studio: Studio, name: str, guidance: Guidance, how: str) -> lis
 # --- 3.1 and 3.2: editing -------------------------------------------------------------------------
 
 
-def edits(studio: Studio) -> list[Figure]:
+def edits(studio: Easel) -> list[Figure]:
     """The tower and two own pictures, then one from the web and two drawings."""
     files = ["tower.png", "cat.jpg", "wolf.png"]
     drawn = ["cartoon.png", "girl.png", "tree.png"]
@@ -223,15 +224,15 @@ def edits(studio: Studio) -> list[Figure]:
     ]
 
 
-def text_edits(studio: Studio) -> list[Figure]:
+def text_edits(studio: Easel) -> list[Figure]:
     return [edit_levels(studio, "3.2-text-edits.png", studio.prompts.edits)]
 
 
-def edit_levels(studio: Studio, name: str, jobs: Sequence[tuple[str, str]]) -> Figure:
+def edit_levels(studio: Easel, name: str, jobs: Sequence[tuple[str, str]]) -> Figure:
     """Every (picture, prompt) from seven starts: the pictures of one start are one batch."""
     images = torch.cat([read(studio, file) for file, _ in jobs])
     prompts = [prompt for _, prompt in jobs]
-    noise = studio.noise(len(jobs)).draw()  # the same at every start
+    noise = studio.noise(studio.seeds(len(jobs))).draw()  # the same at every start
     columns = [
         walk(studio, name, interpolate(images, noise, t), studio.cfg(prompts, W + 1), t)[-1]
         for t in STARTS
@@ -249,13 +250,13 @@ def edit_levels(studio: Studio, name: str, jobs: Sequence[tuple[str, str]]) -> F
 # --- 3.3 and 3.4: illusions -----------------------------------------------------------------------
 
 
-def anagrams(studio: Studio) -> list[Figure]:
+def anagrams(studio: Easel) -> list[Figure]:
     pairs, w = studio.prompts.anagrams[:2], studio.prompts.anagram_guidance - 1
     upright, turned, seeds = map(list, zip(*pairs))
     turn = Rotate(180)
     conds = studio.cond(upright), studio.cond(turned)
     guidance = Anagram(conds, studio.cond([""] * len(seeds)), (View(), turn), w + 1)
-    x = walk(studio, "3.3", studio.seeded(seeds).draw(), guidance)[-1]
+    x = walk(studio, "3.3", studio.noise(seeds).draw(), guidance)[-1]
     rows = [[picture(p) for p in x], [picture(p) for p in turn.view(x)]]
     texts = [[f"“{p}”" for p in upright], [f"“{p}”" for p in turned]]
     sheet = draw_grid(rows, rows=["upright", "turned by 180°"], captions=texts, scale=3)
@@ -267,12 +268,12 @@ def anagrams(studio: Studio) -> list[Figure]:
     ]  # fmt: skip
 
 
-def hybrids(studio: Studio) -> list[Figure]:
+def hybrids(studio: Easel) -> list[Figure]:
     pairs = studio.prompts.hybrids[:2]
     far, near, seeds = map(list, zip(*pairs))
     uncond = studio.cond([""] * len(seeds))
     guidance = Hybrid(studio.cond(far), studio.cond(near), uncond, W + 1)
-    x = walk(studio, "3.4", studio.seeded(seeds).draw(), guidance)[-1]
+    x = walk(studio, "3.4", studio.noise(seeds).draw(), guidance)[-1]
     large = [enlarge(picture(p), 4) for p in x]
     small = [p.resize((32, 32), Image.Resampling.LANCZOS) for p in large]
     texts = [[f"close: “{p}”" for p in near], [f"from afar: “{p}”" for p in far]]
@@ -288,7 +289,7 @@ def hybrids(studio: Studio) -> list[Figure]:
 # --- the report -----------------------------------------------------------------------------------
 
 
-def topics(studio: Studio) -> list[Topic]:
+def topics(studio: Easel) -> list[Topic]:
     """The sections in the course's order."""
     start = "x = (1 − t_{start}) ε + t_{start} x_1, then 2.1 from there"
 
@@ -340,7 +341,7 @@ def main(
     embeddings = embeddings_file(embeddings)
     model = load(weights, device, embeddings=embeddings)
     demo = model.folder.resolve() == DEMO.resolve()
-    studio = Studio(model, Path(out), DEMO_PROMPTS if demo else OFFICIAL_PROMPTS)
+    studio = Easel(model, Path(out), DEMO_PROMPTS if demo else OFFICIAL_PROMPTS)
     files = [*INPUTS.iterdir(), *weight_files(model), *([embeddings] if embeddings else [])]
     return draw_report(
         Path(out),

@@ -7,14 +7,13 @@ Run in a folder that holds a minidiff, it draws with that one: gallery.py does s
 
 import sys
 from collections.abc import Callable, Sequence
-from functools import partial
 
 import torch
 from torch import Tensor
 
-from minidiff.equations import dynamic_threshold, forward_process, x0_from_eps
+from minidiff.equations import forward_process, x0_from_eps
 from minidiff.figures.grids import draw_grid, enlarge, picture, save_png
-from minidiff.guidance import CFG, Anagram, Guidance, Hybrid
+from minidiff.guidance import Anagram, Guidance, Hybrid
 from minidiff.io.paths import ROOT
 from minidiff.io.pictures import read_mask, read_picture
 from minidiff.mnist.checkpoint import load_model
@@ -22,34 +21,25 @@ from minidiff.mnist.ddpm import class_walk, ddpm_schedule, time_walk
 from minidiff.mnist.ddpm import last as last_digits
 from minidiff.model import load
 from minidiff.noise import SeededNoise
-from minidiff.sampling import denoise, keep_outside, last, noised_start
-from minidiff.schedule import course_pairs, leading_timesteps, pipeline_pairs
+from minidiff.sampling import last
+from minidiff.studio import SEED, Studio, open_studio
 from minidiff.views import FlipUpDown, Rotate, View
 
-SEED, LEVELS, STARTS = 180, (250, 500, 750), [1, 5, 10, 20]
+LEVELS, STARTS, SCALE = (250, 500, 750), [1, 5, 10, 20], 7.0
+NEUTRAL = "a high quality photo"
 INPUTS = ROOT / "minidiff" / "figures" / "inputs"
 PROMPTS = ["a cat", "a red apple", "rocket"]
 Strip = tuple[Sequence[Tensor], Sequence[str]]  # pictures (C, H, W) in [-1, 1], and captions
 
 
-class Demo:
-    """The demo checkpoint and what the scenes ask of it."""
+def demo() -> Studio:
+    """The demo checkpoint at work."""
+    return open_studio(device="cpu")
 
-    def __init__(self, *prompts: str):
-        self.model = load(device="cpu")
-        self.conds = self.model.unet.prepare(self.model.encode([*prompts, ""]))
 
-    def rows(self, index: int, count: int = 1):
-        return self.conds.take([index] * count)
-
-    def guided(self, count: int) -> CFG:
-        """Guidance 7 for `count` pictures: the first prompts, one each."""
-        return CFG(self.conds.take(list(range(count))), self.rows(-1, count), 7.0)
-
-    def walk(self, x: Tensor, guidance: Guidance, noise: SeededNoise, **settings) -> Tensor:
-        pairs = settings.pop("pairs", None) or course_pairs()
-        model = self.model
-        return last(denoise(model.unet, model.schedule, x, pairs, guidance, noise, **settings))
+def walked(studio: Studio, guidance: Guidance, seeds: list[int], **how) -> list[Tensor]:
+    """Where the walk of these seeds ends, along the course's timesteps unless a plan is given."""
+    return list(last(studio.walk(studio.job(guidance, seeds, **how))))
 
 
 def tower() -> Tensor:
@@ -66,60 +56,54 @@ def forward() -> Strip:
 
 def onestep() -> Strip:
     """Clean pictures, estimated in one step from those levels."""
-    demo, x0 = Demo("a high quality photo"), tower()
+    studio, x0 = demo(), tower()
     t = torch.tensor(LEVELS)
-    abar = demo.model.schedule.abar(t, like=x0)
+    abar = studio.model.schedule.abar(t, like=x0)
     noise = SeededNoise([SEED]).draw()
     x_t = abar**0.5 * x0 + (1 - abar) ** 0.5 * noise
-    eps = demo.model.unet(x_t, t, demo.rows(0, len(LEVELS)))[:, :3]
+    eps = studio.model.unet(x_t, t, studio.cond([NEUTRAL] * len(LEVELS)))[:, :3]
     return list(x0_from_eps(x_t, eps, abar)), [f"from t = {t}" for t in LEVELS]
 
 
 def sample() -> Strip:
     """Three prompts along the course's walk, guidance 7."""
-    noise = SeededNoise([SEED] * len(PROMPTS))
-    demo = Demo(*PROMPTS)
-    return list(demo.walk(noise.draw(), demo.guided(len(PROMPTS)), noise)), PROMPTS
+    studio = demo()
+    return walked(studio, studio.cfg(PROMPTS, SCALE), [SEED] * len(PROMPTS)), PROMPTS
 
 
 def pipeline() -> Strip:
     """The same along the official pipeline's walk of 25 steps, with its threshold."""
-    noise, demo = SeededNoise([SEED] * len(PROMPTS)), Demo(*PROMPTS)
-    limits = {"ratio": demo.model.threshold_ratio, "max_value": demo.model.threshold_max}
-    settings = {
-        "pairs": pipeline_pairs(leading_timesteps(25)),
-        "threshold": partial(dynamic_threshold, **limits),
-    }
-    drawn = demo.walk(noise.draw(), demo.guided(len(PROMPTS)), noise, **settings)
-    return list(drawn), PROMPTS
+    studio = demo()
+    plan = studio.plan(25, sampler="ddpm", limit="threshold")
+    guidance = studio.cfg(PROMPTS, SCALE)
+    return walked(studio, guidance, [SEED] * len(PROMPTS), plan=plan), PROMPTS
 
 
 def sdedit() -> Strip:
     """The tower, started from four indices, towards a neutral prompt."""
-    noise, demo = SeededNoise([SEED] * len(STARTS)), Demo(*["a high quality photo"] * len(STARTS))
-    x0 = tower().expand(len(STARTS), -1, -1, -1)
-    x = noised_start(x0, course_pairs(), STARTS, demo.model.schedule, noise)
-    drawn = demo.walk(x, demo.guided(len(STARTS)), noise, start=STARTS)
-    return list(drawn), [f"i_start {i}" for i in STARTS]
+    studio, n = demo(), len(STARTS)
+    guidance = studio.cfg([NEUTRAL] * n, SCALE)
+    drawn = walked(studio, guidance, [SEED] * n, starts=STARTS, original=tower())
+    return drawn, [f"i_start {i}" for i in STARTS]
 
 
 def inpaint() -> Strip:
     """The tower with a new top."""
-    noise, demo, x0 = SeededNoise([SEED]), Demo("rocket"), tower()
+    studio, x0 = demo(), tower()
     mask = read_mask(INPUTS / "tower-mask.png", picture=INPUTS / "tower.png")
-    keep = keep_outside(x0, mask, demo.model.schedule, noise)
-    drawn = demo.walk(noise.draw(), demo.guided(1), noise, after_step=keep)
+    guidance = studio.cfg(["rocket"], SCALE)
+    drawn = walked(studio, guidance, [SEED], original=x0, mask=mask)
     return [x0[0], mask[0].expand(3, -1, -1) * 2 - 1, drawn[0]], ["original", "mask", "inpainted"]
 
 
 def anagram() -> Strip:
     """Two prompts, by a flip and by a quarter turn, each picture as it hangs and as turned."""
-    demo = Demo("a cat", "rocket")
+    studio = demo()
     strip, captions = [], []
     for view in (FlipUpDown(), Rotate(90)):
-        noise = SeededNoise([SEED])
-        conds, views = (demo.rows(0), demo.rows(1)), (View(), view)
-        drawn = demo.walk(noise.draw(), Anagram(conds, demo.rows(-1), views, 7.0), noise)
+        conds = (studio.cond(["a cat"]), studio.cond(["rocket"]))
+        guidance = Anagram(conds, studio.cond([""]), (View(), view), SCALE)
+        drawn = walked(studio, guidance, [SEED])
         strip += [drawn[0], drawn[0].flip(-2) if view.name == "flip" else drawn[0].rot90(1, (1, 2))]
         captions += [view.name, "turned"]
     return strip, captions
@@ -127,9 +111,9 @@ def anagram() -> Strip:
 
 def hybrid() -> Strip:
     """Two prompts by frequencies: the picture, and its low frequencies only."""
-    demo, noise = Demo("a cat", "pizza"), SeededNoise([SEED])
-    guidance = Hybrid(demo.rows(0), demo.rows(1), demo.rows(-1), 7.0)
-    drawn = demo.walk(noise.draw(), guidance, noise)[0]
+    studio = demo()
+    guidance = Hybrid(*(studio.cond([text]) for text in ("a cat", "pizza", "")), SCALE)
+    drawn = walked(studio, guidance, [SEED])[0]
     small = torch.nn.functional.avg_pool2d(drawn[None], 4)
     afar = torch.nn.functional.interpolate(small, scale_factor=4, mode="bicubic")[0]
     return [drawn, afar], ["close up", "from afar"]

@@ -19,6 +19,20 @@ MAX_PIXELS = 100_000_000  # a larger one is asked to be made smaller before it f
 SOFT_SHARE = 0.1  # more grey than the smooth edge of a drawn shape: worth a word
 
 
+def to_image(x: Tensor, low: float = -1.0, high: float = 1.0) -> Image.Image:
+    """A (3, H, W) or (1, H, W) tensor whose black is `low` and white is `high`, as a picture.
+
+    Values outside the range are clipped. Raises UserError for another shape or for NaN.
+    """
+    if x.ndim != 3 or x.shape[0] not in (1, 3):
+        raise UserError(f"a picture has shape (3, H, W) or (1, H, W), not {tuple(x.shape)}")
+    if not bool(x.isfinite().all()):
+        raise UserError("the picture holds values that are not numbers; its model has diverged")
+    unit = (x.detach().float().cpu() - low) / (high - low)
+    levels = (unit.clamp(0, 1) * 255).round().to(torch.uint8)
+    return Image.fromarray(levels.expand(3, -1, -1).permute(1, 2, 0).numpy())
+
+
 def read_picture(path: str | Path, size: int = 64) -> Tensor:
     """The picture's middle square, size x size: (1, 3, size, size) float32 in [-1, 1].
 

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from minidiff import load
+from minidiff.figures.easel import Easel
 from minidiff.figures.page import Figure
 from minidiff.figures.part_a import DEMO_PROMPTS, topics
-from minidiff.figures.studio import Studio
 
 
 class CountingUNet:
@@ -25,8 +25,8 @@ class CountingUNet:
         return torch.zeros(len(x), 6, *x.shape[2:])
 
 
-class CountingStudio(Studio):
-    """A studio with that UNet, which draws next to nothing."""
+class CountingEasel(Easel):
+    """An easel with that UNet, which draws next to nothing."""
 
     def __init__(self, folder: Path):
         model = load(device="cpu")
@@ -43,7 +43,7 @@ class CountingStudio(Studio):
 def part_a_calls() -> list[int]:
     """The batch of every UNet call that `make part-a` makes, in its order."""
     with tempfile.TemporaryDirectory() as folder:
-        studio = CountingStudio(Path(folder))
+        studio = CountingEasel(Path(folder))
         for topic in topics(studio):
             topic.draw()
         return studio.model.unet.calls
