@@ -13,11 +13,13 @@ Sources: Ho et al. 2021, cascaded diffusion, arXiv 2106.15282; Saharia et al. 20
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
 
 import torch.nn.functional as F
 from torch import Tensor
 
+from minidiff.deepfloyd.checkpoint import read_json
 from minidiff.deepfloyd.unet import UNet
 from minidiff.equations import forward_process, inpaint_blend
 from minidiff.errors import UserError
@@ -29,7 +31,7 @@ from minidiff.schedule import Pairs, Schedule
 
 @dataclass(frozen=True)
 class Defaults:
-    """How the official pipelines walk the second stage. strength: the share that is redone."""
+    """How the official pipelines walk the second stage. strength: the share that is walked."""
 
     steps: int
     level: int  # how much noise the small picture gets, as a timestep
@@ -38,11 +40,36 @@ class Defaults:
 
 
 DRAWING, EDITING, INPAINTING = Defaults(50, 250), Defaults(50, 250, 0.8), Defaults(100, 0, 0.8)
+KINDS = {"editing": EDITING, "inpainting": INPAINTING}  # whatever else is drawn: DRAWING
+
+
+def recommended(folder: Path, kind: str) -> Defaults:
+    """The official pipeline's values, or those of the checkpoint's own sampling.json."""
+    usual, file = KINDS.get(kind, DRAWING), folder / "sampling.json"
+    raw = read_json(file) if file.is_file() else {}
+    return replace(usual, **{f.name: raw[f.name] for f in fields(usual) if f.name in raw})
+
+
+def first_step(steps: int, strength: float) -> int:
+    """Where a walk begins of which the share `strength`, rounded down, is done."""
+    if not 0 < strength <= 1:
+        raise UserError(f"strength must be above 0 and at most 1, not {strength}")
+    return steps - max(1, min(int(steps * strength), steps))
 
 
 def enlarge(low: Tensor, size: tuple[int, int]) -> Tensor:
     """(B, 3, h, w) -> (B, 3, *size), bilinear: the corners' pixels stay the corners' pixels."""
     return F.interpolate(low, size, mode="bilinear", align_corners=True)
+
+
+def noised_low(low: Tensor, level: int, schedule: Schedule, noise: SeededNoise) -> Tensor:
+    """What the network is shown of the small pictures (B, 3, h, w): as large as the noise, noised.
+
+    It is made once and stays for the whole walk: the network reads it as one thing it was given.
+    """
+    eps = noise.draw()
+    large = enlarge(low, eps.shape[-2:])
+    return forward_process(large, schedule.abar(level, like=large), eps)
 
 
 def upscale(
@@ -78,8 +105,7 @@ def upscale(
     if mask is not None:
         after_step = keep_clean(original, mask)
         x = after_step(x, pairs[start][0], list(range(len(x))))
-    large = enlarge(low.to(x), x.shape[-2:])
-    seen = forward_process(large, schedule.abar(level, like=large), noise.draw())
+    seen = noised_low(low.to(x), level, schedule, noise)
     yield from denoise(
         unet, schedule, x, pairs, Upscaled(guidance, seen), noise,
         start=start, after_step=after_step, **how,

@@ -82,6 +82,12 @@ class Model:
             return GraphedUNet(self.unet, self.compile)
         return SplitUNet(self.unet) if self.device.type == "cpu" else self.unet
 
+    @property
+    def nbytes(self) -> int:
+        """What the UNet's weights take, read or not."""
+        unread = self.open_unet.args[0]
+        return sum(p.numel() for p in unread.parameters()) * self.dtype.itemsize
+
     def free_unet(self) -> None:
         """Let go of the weights, so that another network has their room; the next use reads them.
 

@@ -4,14 +4,18 @@ import pytest
 import torch
 from by_rule import fill, values
 from configs import UNETS
+from PIL import Image
 from tiny_checkpoint import UNET, UPSCALES, write_json, write_tiny_checkpoint, write_tiny_second
 
 import minidiff
+from minidiff import upscaler
 from minidiff.cascade import enlarge, upscale
+from minidiff.cli import main
 from minidiff.deepfloyd.unet import UNet
 from minidiff.deepfloyd.unet_config import UNetConfig
 from minidiff.errors import UserError
 from minidiff.guidance import CFG, Anagram, Plain, Upscaled
+from minidiff.io.paths import ROOT
 from minidiff.model import load_second
 from minidiff.noise import SeededNoise
 from minidiff.sampling import last
@@ -19,6 +23,7 @@ from minidiff.schedule import cosine_schedule, pipeline_pairs
 from minidiff.views import VIEWS, View
 from minidiff.weights.known import second_folder
 
+CAT = ROOT / "minidiff/figures/inputs/cat.jpg"
 CONFIG = UNETS["stage II, as official"]
 
 
@@ -151,3 +156,94 @@ def test_what_does_not_belong_together(first):
     write_json(second / "unet/config.json", UNET | UPSCALES | {"encoder_hid_dim": 64})
     with pytest.raises(UserError, match="no second stage"):
         load_second(small)
+
+
+# --- at work ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def studio(first):
+    write_tiny_second(first.parent / "IF-II-M-v1.0")
+    return minidiff.open(first, device="cpu")
+
+
+def test_a_studio_makes_what_it_drew_large(studio):
+    small = studio.draw("a cat", seeds=[1, 2], steps=2)
+    large = studio.upscale(small, "a cat", seeds=[1, 2], steps=2)
+    assert large.tensor.shape == (2, 3, 96, 96) and large[0].size == (96, 96)
+    alone = studio.upscale(small.tensor[1:], "a cat", seeds=[2], steps=2)
+    assert torch.allclose(alone.tensor[0], large.tensor[1], atol=1e-4)
+
+
+def test_prompts_are_encoded_once_for_both_stages(studio, monkeypatch):
+    small, encode = studio.draw("a cat", steps=2), studio.model.encode
+    asked = []
+    monkeypatch.setattr(type(encode), "__call__", lambda self, prompts: asked.append(prompts))
+    studio.upscale(small, "a cat", steps=2)
+    assert asked == []
+
+
+def test_the_first_stage_leaves_only_where_both_do_not_fit(studio, monkeypatch):
+    small = studio.draw("a cat", steps=2)
+    monkeypatch.setattr(upscaler, "free_memory", lambda device: 1 << 40)
+    studio.upscale(small, "a cat", steps=2)
+    assert "unet" in studio.model.__dict__
+    studio._upscalers.clear()
+    monkeypatch.setattr(upscaler, "free_memory", lambda device: 1 << 20)
+    studio.upscale(small, "a cat", steps=2)
+    assert "unet" not in studio.model.__dict__
+    again = studio.draw("a cat", steps=2)
+    assert torch.equal(again.tensor, small.tensor)
+
+
+def test_without_guidance_the_network_is_asked_once(studio):
+    up = upscaler.Upscaler(studio)
+    job = up.enlarging("drawing", torch.zeros(1, 3, 64, 64), ["a cat"], guidance=1.0, steps=4)
+    assert isinstance(job.guidance, Plain) and job.starts == [0] and job.level == 250
+    job = up.enlarging("drawing", torch.zeros(1, 3, 64, 64), ["a cat"], steps=4, strength=0.5)
+    assert isinstance(job.guidance, CFG) and job.plan.guidance == 4.0
+    assert job.starts == [2] and job.original.shape == (1, 3, 96, 96)
+
+
+def test_defaults_are_those_of_the_official_pipelines_or_of_the_checkpoint(studio, tmp_path):
+    photo, mask = torch.zeros(1, 3, 96, 96), torch.ones(1, 1, 96, 96)
+    up, low = upscaler.Upscaler(studio), torch.zeros(1, 3, 64, 64)
+    edit = up.enlarging("editing", low, photo, "a cat")
+    hole = up.enlarging("inpainting", low, photo, mask, "a cat")
+    assert (len(edit.plan), edit.starts, edit.level) == (50, [10], 250)
+    assert (len(hole.plan), hole.starts, hole.level) == (100, [20], 0)
+    advice = {"steps": 20, "strength": 0.25, "level": 60, "guidance": 1.0}
+    write_json(up.model.folder / "sampling.json", advice)
+    job = up.enlarging("drawing", low, ["a cat"])
+    assert (len(job.plan), job.starts, job.level, job.plan.guidance) == (20, [15], 60, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("how", "says"),
+    [
+        ({"level": 1000}, "0 to 999"),
+        ({"level": 2.5}, "0 to 999"),
+        ({"strength": 0.0}, "strength"),
+        ({"seeds": [1, 2]}, "1 small pictures, and 2"),
+        ({"guidance_scale": 7}, "is called guidance here"),
+        ({"weights_2": "nowhere"}, "no folder"),
+    ],
+)
+def test_words_that_mean_nothing(studio, how, says):
+    with pytest.raises(UserError, match=says):
+        studio.upscale(torch.zeros(1, 3, 64, 64), "a cat", **{"steps": 2} | how)
+
+
+def test_the_command_line(first, tmp_path, capsys):
+    write_tiny_second(first.parent / "IF-II-M-v1.0")
+    options = ["--weights", str(first), "--out", str(tmp_path / "out"), "--steps", "2"]
+    assert main(["sample", "a cat", "--upscale", "--steps-2", "2", *options]) == 0
+    assert main(["upscale", str(CAT), "--level", "30", "--guidance", "1", *options]) == 0
+    sizes = {path.name: Image.open(path).size[0] for path in (tmp_path / "out").iterdir()}
+    assert sizes == {
+        "sample-a-cat-seed180.png": 256,
+        "sample-a-cat-seed180-96.png": 96,
+        "upscale-cat-no-words-seed180-96.png": 96,
+    }
+    assert main(["sample", "a cat", "--upscale", "--weights-2", str(first), *options]) == 2
+    assert "is a first stage" in capsys.readouterr().err

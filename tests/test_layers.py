@@ -18,7 +18,7 @@ LAYERS = [
     ["sampling"],
     ["model", "cascade"],
     ["plan"],
-    ["course", "studio", "flow"],
+    ["course", "studio", "upscaler", "flow"],
     ["figures"],
     ["digits", "emoji"],
     [

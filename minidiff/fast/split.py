@@ -5,7 +5,7 @@ from torch import Tensor
 
 from minidiff.deepfloyd.unet import Cond, UNet
 
-AT_ONCE = 8
+AT_ONCE = 8  # pictures of 64 x 64; of larger ones fewer
 
 
 class SplitUNet:
@@ -24,5 +24,6 @@ class SplitUNet:
     def __call__(self, x: Tensor, t: int | Tensor, cond: Cond) -> Tensor:
         self.unet.check_input(x, cond)
         t = torch.as_tensor(t, device=x.device).expand(len(x))
-        parts = zip(x.split(AT_ONCE), t.split(AT_ONCE), cond.split(AT_ONCE))
+        at_once = min(AT_ONCE, max(1, AT_ONCE * 64**2 // x[0, 0].numel()))
+        parts = zip(x.split(at_once), t.split(at_once), cond.split(at_once))
         return torch.cat([self.unet(*part) for part in parts])
