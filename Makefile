@@ -2,7 +2,7 @@
 # Without PY, a target first sets up .venv (once); with PY=python3 it uses that interpreter as it is.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup part-a part-b test test-slow test-gpu parity abuse refresh lint \
+.PHONY: help setup play part-a part-b test test-slow test-gpu test-browser parity abuse refresh lint \
         lessons notebooks lessons-sync grade mutants \
         train-mnist eval-mnist train-emoji eval-demo data weights bench clean
 
@@ -40,6 +40,10 @@ help: ## this list
 
 setup: $(call needs,dev) ## .venv with everything that figures and tests need
 
+play: $(call needs,play) ## draw and change equations in a browser: WEIGHTS= EMBEDDINGS= PORT=
+	@$(minidiff) play $(call opt,WEIGHTS,weights) $(call opt,EMBEDDINGS,embeddings) \
+	  $(call opt,PORT,port)
+
 part-a: $(call needs,dev) ## all figures of Part A, into out/part-a; EDITION=fa26 for flow
 	$(minidiff) part-a $(call opt,EDITION,edition) $(call opt,WEIGHTS,weights) $(call opt,EMBEDDINGS,embeddings) \
 	  $(call opt,ONLY,only) $(call opt,IMAGE,image) $(call opt,MASK,mask) \
@@ -56,6 +60,9 @@ test-slow: $(call needs,dev) ## the tests that take longer than ten seconds
 
 test-gpu: $(call needs,dev) ## the tests that need a CUDA device
 	$(PY) -m pytest -m gpu
+
+test-browser: $(call needs,dev) $(call needs,play) $(call needs,browser) ## the page, in Chromium
+	$(PY) -m pytest tests/browser
 
 abuse: $(call needs,dev) ## bad input of every kind, kills, full disks: KILLS= with each signal (20)
 	ABUSE_KILLS=$(or $(KILLS),20) $(PY) -m pytest tests/abuse

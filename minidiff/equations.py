@@ -19,6 +19,7 @@ References
     CFG      Ho, Salimans 2022, arXiv 2207.12598
     Imagen   Saharia et al. 2022, arXiv 2205.11487
     RePaint  Lugmayr et al. 2022, arXiv 2201.09865
+    EDM      Karras et al. 2022, arXiv 2206.00364
     DPM++    Lu et al. 2022, arXiv 2211.01095
     Flow matching   Lipman et al. 2022, arXiv 2210.02747
     Rectified flow  Liu, Gong, Liu 2022, arXiv 2209.03003
@@ -92,7 +93,7 @@ def ddim_step(
     """
     # sqrt(abar') x0 + sqrt(1 - abar' - sigma^2) eps + sigma z,  sigma^2 = eta^2 posterior variance
     variance = eta**2 * posterior_variance(abar, abar_prev)
-    kept = (1 - abar_prev - variance).clamp(min=0)  # rounding may take it below 0
+    kept = (1 - abar_prev - variance).clamp(min=0)  # rounding may lead below 0
     return abar_prev**0.5 * x0 + kept**0.5 * eps + variance**0.5 * z
 
 
@@ -122,6 +123,20 @@ def dpm_step(
     # sigma'/sigma x_t + (sqrt(abar') - sqrt(abar) sigma'/sigma) x0,  sigma = sqrt(1 - abar)
     ratio = ((1 - abar_prev) / (1 - abar)) ** 0.5
     return ratio * x_t + (abar_prev**0.5 - abar**0.5 * ratio) * x0
+
+
+def heun_correction(
+    x_prev: Tensor, x0: Tensor, x0_there: Tensor, abar: Tensor, abar_prev: Tensor
+) -> Tensor:
+    """A step taken anew, with the mean of the slopes at both its ends.  EDM algorithm 1, line 8.
+
+    x_prev is where the slope at x_t led (DDIM with eta 0), x0 the estimate there was at x_t and
+    x0_there the one at x_prev. With EDM's sigma the slope at a picture is (x / sqrt(abar) - x0) /
+    sigma, and the two differ by what is left when the x's cancel:
+    """
+    # x_prev + sqrt(abar') (sigma / sigma' - 1) / 2 (x0_there - x0),  sigma^2 = (1 - abar) / abar
+    ratio = ((1 - abar) / abar * abar_prev / (1 - abar_prev)) ** 0.5
+    return x_prev + abar_prev**0.5 * (ratio - 1) / 2 * (x0_there - x0)
 
 
 def classifier_free_guidance(eps_uncond: Tensor, eps_cond: Tensor, scale: float) -> Tensor:

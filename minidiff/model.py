@@ -11,10 +11,9 @@ from minidiff.deepfloyd.checkpoint import (
     attends_to_text_alone,
     build,
     check_headers,
-    find_weights,
+    choose_unet,
     load_weights,
     read_json,
-    stored_dtype,
 )
 from minidiff.deepfloyd.embeddings import PrecomputedText, read_embeddings
 from minidiff.deepfloyd.scheduler import SchedulerConfig
@@ -26,8 +25,9 @@ from minidiff.fast.graphed import GraphedUNet
 from minidiff.fast.split import SplitUNet
 from minidiff.io.devices import pick_device
 from minidiff.io.inputs import as_dtype
-from minidiff.io.paths import embeddings_file, weights_folder
+from minidiff.io.paths import DEMO, embeddings_file, weights_folder
 from minidiff.schedule import Schedule, cosine_schedule
+from minidiff.weights.folder import need_checkpoint
 from minidiff.weights.known import second_folder
 from minidiff.weights.manifest import differences, read_manifest
 
@@ -115,11 +115,13 @@ def load(
     compile     let torch.compile fuse the steps of `fast_unet`; only on cuda, slow to start
     Raises UserError for anything missing, damaged, or not a stage-I model.
     """
-    folder, device = weights_folder(folder), pick_device(device)
+    folder, dtype = weights_folder(folder), as_dtype(dtype)
+    check_demo(folder)
+    device = pick_device(device)
     if compile and device.type != "cuda":
         raise UserError(f"compile speeds up CUDA devices only, and this is {device.type}")
     text = partial(open_text, folder, embeddings=embeddings)
-    model = opened(folder, device, as_dtype(dtype), text, compile)
+    model = opened(folder, device, dtype, text, compile)
     if model.config.upscales:
         raise UserError(
             f"{folder} is a second stage, which enlarges what a first one has drawn: give the first"
@@ -149,19 +151,16 @@ def load_second(first: Model, folder: str | Path | None = None) -> Model:
 
 def opened(folder: Path, device: torch.device, dtype, text: Callable, compile: bool) -> Model:
     """A checkpoint of either stage; text(device, dtype) is what encodes its prompts."""
-    check_folder(folder)
+    need_checkpoint(folder)
     check_manifest(folder)
     raw = read_json(folder / "unet" / "config.json")
     scheduler = SchedulerConfig.from_dict(read_json(folder / "scheduler" / "scheduler_config.json"))
     config = UNetConfig.from_dict(raw)
-    wide = dtype == torch.float32 or (dtype is None and device.type != "cuda")
-    files = find_weights(folder / "unet", "diffusion_pytorch_model", fp16_first=not wide)
+    files, dtype = choose_unet(folder, device, dtype)
     if config.upscales:
         config = replace(config, only_cross_attention=attends_to_text_alone(files))
     unet = build(lambda: UNet(config))
     check_headers(unet, files)
-    if dtype is None:
-        dtype = torch.float32 if wide else stored_dtype(files[0])
     return Model(
         name=folder.resolve().name,
         folder=folder,
@@ -184,20 +183,12 @@ def open_text(folder, device, dtype, embeddings) -> TextEncoder | PrecomputedTex
     return PrecomputedText(path, read_embeddings(path), device, dtype)
 
 
-def check_folder(folder: Path) -> None:
-    if (folder / "unet" / "config.json").is_file():
-        return
-    if not folder.is_dir():
+def check_demo(folder: Path) -> None:
+    if folder == DEMO and not folder.is_dir():
         raise UserError(
-            f"there is no folder {folder}: give the folder of a checkpoint, or leave it out to use"
-            " the demo"
+            f"the demo is not where it should be, {DEMO}: install minidiff from a clone, or name a"
+            " checkpoint with --weights"
         )
-    if (folder.parent / "unet" / "config.json").is_file():
-        raise UserError(f"{folder} is a part of a checkpoint: give {folder.parent} instead")
-    raise UserError(
-        f"{folder} has no unet/config.json, so it is no checkpoint in the official layout;"
-        f" `python -m minidiff weights check {folder}` says what it is"
-    )
 
 
 def check_manifest(folder: Path) -> None:
@@ -206,8 +197,13 @@ def check_manifest(folder: Path) -> None:
     changed = differences(folder, manifest, LARGE) if manifest else []
     if changed:
         raise UserError(
-            f"{folder} is not as its manifest.json says: {'; '.join(changed)}. Fetch it again or,"
-            f" if the change is yours, run `python -m minidiff weights seal {folder}`"
+            f"{folder} is not as its manifest.json says: {'; '.join(changed)}."
+            + (
+                " Restore it (`git checkout weights`) or,"
+                if folder == DEMO
+                else " Fetch it again or,"
+            )
+            + f" if the change is yours, run `python -m minidiff weights seal {folder}`"
         )
 
 

@@ -11,8 +11,8 @@ one sampler may serve many walks at once.
     dpm++    DDIM without fresh noise, but with x0 carried on from the last two estimates
     heun     DDIM without fresh noise, but with the slope of both ends: two UNet calls a step
 
-All but the first two take eps anew from x0 after a threshold has changed it, so that both describe
-the same x_t.
+Where a threshold has changed x0, all but the first two go on with the eps that belongs to it, so
+that both describe the same x_t.
 """
 
 from collections.abc import Callable
@@ -26,6 +26,7 @@ from minidiff.equations import (
     ddim_step,
     dpm_step,
     eps_from_x0,
+    heun_correction,
     learned_range_log_variance,
     posterior_mean,
     x0_from_eps,
@@ -126,8 +127,9 @@ class DDIM(Sampler):
         return self.step
 
     def step(self, x_t, eps, v, t, t_prev, schedule, noise, rows, threshold):
-        abar, abar_prev = schedule.abar(t, like=x_t), schedule.abar(t_prev, like=x_t)
-        x0, eps = limited(x_t, eps, abar, threshold)
+        abar, abar_prev = levels(schedule, t, t_prev)
+        x0 = estimate_x0(x_t, eps, abar, threshold)
+        eps = eps if threshold is None else eps_from_x0(x_t, x0, abar)
         fresh = self.eta > 0 and t_prev >= 0  # the clean picture has none
         z = noise.draw(rows) if fresh else torch.zeros_like(x_t)
         return ddim_step(x0, eps, z, abar, abar_prev, self.eta), x0
@@ -154,14 +156,13 @@ class Multistep:
         self.x0_last: dict[int, Tensor] = {}  # by row: pictures may join the walk later
 
     def step(self, x_t, eps, v, t, t_prev, schedule, noise, rows, threshold):
-        abar, abar_prev = schedule.abar(t, like=x_t), schedule.abar(t_prev, like=x_t)
-        x0, _ = limited(x_t, eps, abar, threshold)
+        abar, abar_prev = levels(schedule, t, t_prev)
+        x0 = estimate_x0(x_t, eps, abar, threshold)
         if self.t_last is None or t_prev == self.end:
             x_prev = dpm_step(x_t, x0, abar, abar_prev)
         else:  # who has just joined has no slope: its last estimate is this one
             last = torch.stack([self.x0_last.get(row, now) for row, now in zip(rows, x0)])
-            abar_last = schedule.abar(self.t_last, like=x_t)
-            x_prev = dpm_step(x_t, x0, abar, abar_prev, last, abar_last)
+            x_prev = dpm_step(x_t, x0, abar, abar_prev, last, *levels(schedule, self.t_last))
         self.t_last, self.x0_last = t, dict(zip(rows, x0))
         return x_prev, x0
 
@@ -171,7 +172,7 @@ class Heun(Sampler):
     """EDM (arXiv 2206.00364), algorithm 1 without churn: TWO UNet calls a step.
 
     A step of DDIM with eta 0 shows where the walk would come to; the UNet is asked there again, and
-    the step is taken anew with the mean of both answers. The last step is taken once.
+    the step is taken anew with the mean of both slopes. The last step is taken once.
     """
 
     def calls(self, steps):
@@ -181,26 +182,28 @@ class Heun(Sampler):
         end = pairs[-1][1]
 
         def step(x_t, eps, v, t, t_prev, schedule, noise, rows, threshold):
-            abar, abar_prev = schedule.abar(t, like=x_t), schedule.abar(t_prev, like=x_t)
-            x0, eps = limited(x_t, eps, abar, threshold)
-            z = torch.zeros_like(x_t)
-            there = ddim_step(x0, eps, z, abar, abar_prev)
+            abar, abar_prev = levels(schedule, t, t_prev)
+            x0 = estimate_x0(x_t, eps, abar, threshold)
+            there = dpm_step(x_t, x0, abar, abar_prev)  # of first order
             if t_prev == end:
                 return there, x0
-            _, eps_there = limited(there, ask(there, t_prev)[0], abar_prev, threshold)
-            mean = (eps + eps_there) / 2
-            return ddim_step(x0_from_eps(x_t, mean, abar), mean, z, abar, abar_prev), x0
+            eps_there, _ = ask(there, t_prev)
+            x0_there = estimate_x0(there, eps_there, abar_prev, threshold)
+            return heun_correction(there, x0, x0_there, abar, abar_prev), x0
 
         return step
 
 
-def limited(x: Tensor, eps: Tensor, abar: Tensor, threshold: Limit | None):
-    """x0 within the threshold's bounds and the eps that, with it, makes up x, at level abar."""
+def levels(schedule: Schedule, *timesteps: int) -> list[Tensor]:
+    """abar at each timestep, exact: numbers in float64, which leave a picture's dtype as it is."""
+    exact = torch.zeros((), dtype=torch.float64)
+    return [schedule.abar(t, like=exact).reshape(()) for t in timesteps]
+
+
+def estimate_x0(x: Tensor, eps: Tensor, abar: Tensor, threshold: Limit | None) -> Tensor:
+    """The clean picture behind x, at level abar, within the threshold's bounds if there is one."""
     x0 = x0_from_eps(x, eps, abar)
-    if threshold is None:
-        return x0, eps
-    x0 = threshold(x0)
-    return x0, eps_from_x0(x, x0, abar)
+    return x0 if threshold is None else threshold(x0)
 
 
 SAMPLERS = {"course": Course, "ddpm": DDPM, "ddim": DDIM, "dpm++": DPMSolver, "heun": Heun}

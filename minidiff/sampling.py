@@ -33,6 +33,7 @@ class Step:
     rows: list[int]  # which pictures moved
     x_t: Tensor  # (B, 3, H, W), all pictures before the step
     eps: Tensor  # (len(rows), 3, H, W), the combined estimate
+    v: Tensor  # (len(rows), 3, H, W), where the variance lies between its bounds, -1 to 1
     x0: Tensor  # (len(rows), 3, H, W), the clean picture it implies, thresholded if asked
     x: Tensor  # (B, 3, H, W), all pictures after the step
 
@@ -97,7 +98,7 @@ def denoise(
             x_prev = after_step(x_prev, t_prev, rows)
         before, x = x, x.clone()
         x[rows] = x_prev
-        yield Step(t, t_prev, rows, before, eps, x0, x)
+        yield Step(t, t_prev, rows, before, eps, v, x0, x)
 
 
 def check_walk(x: Tensor, pairs: Pairs) -> None:

@@ -66,3 +66,12 @@ def step_inputs(t: int) -> dict:
         "answer": values(f"answer {t}", (2, 6, 4, 4)) * 0.7,
         "noise": values(f"noise {t}", (2, 3, 4, 4)),
     }
+
+
+def sampler_answer(x: Tensor, t: int) -> tuple[Tensor, Tensor]:
+    """A made-up model: eps half right, as a network's would be, and v, both of x's dtype.
+
+    eps has the numbers of float32 in either dtype, so that only the steps differ.
+    """
+    eps, v = step_inputs(t)["answer"].chunk(2, dim=1)
+    return (0.7 * x.float() + eps).to(x.dtype), v.to(x.dtype)

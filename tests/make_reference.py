@@ -13,6 +13,7 @@ import json
 import os
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 from unittest import mock
 
@@ -26,6 +27,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from transformers import T5Config, T5EncoderModel, T5Tokenizer
 
+from tests import reference_samplers
 from tests.by_rule import fill, step_inputs, t5_inputs, unet_inputs
 from tests.configs import T5S, UNETS
 from tests.layers import recorded, relative_error, sampled
@@ -53,6 +55,15 @@ WALKS = {
     "ends above 0": [900, 600, 300],
     "every one of the last": list(range(12, -1, -1)),
 }
+SAMPLERS = {
+    "ddim eta 0": partial(reference_samplers.ddim, 0.0),
+    "ddim eta 1": partial(reference_samplers.ddim, 1.0),
+    "dpm++": reference_samplers.dpm,
+    "heun": reference_samplers.heun,
+    "ddpm fixed_small": partial(reference_samplers.ddpm, "fixed_small"),
+    "ddpm fixed_large": partial(reference_samplers.ddpm, "fixed_large"),
+}
+SAMPLER_LISTS = ("fast27", "smart50")
 DEMO_PROMPTS, DEMO_SEEDS, DEMO_STEPS = ["a red apple"], [180], 10
 
 Tensors = dict[str, Tensor]
@@ -112,6 +123,23 @@ def one_step(scheduler: DDPMScheduler, t: Tensor) -> Tensor:
         return scheduler.step(inputs["answer"], t, inputs["x"]).prev_sample
 
 
+def samplers() -> tuple[Tensors, dict]:
+    """Ten steps of every spacing, some named lists; two pixels of where each step ends."""
+    tensors, scheduler = {}, DDPMScheduler(**SCHEDULER)
+    for spacing in ("leading", "trailing", "linspace"):
+        scheduler.register_to_config(timestep_spacing=spacing)
+        scheduler.set_timesteps(10)
+        tensors[f"{spacing} 10/t"] = scheduler.timesteps.clone()
+    for name in SAMPLER_LISTS:
+        tensors[f"{name}/t"] = torch.tensor(getattr(named, f"{name}_timesteps"))
+    for key, timesteps in list(tensors.items()):
+        for name, walk in SAMPLERS.items():
+            for limited in (False, True):
+                ends = torch.stack(list(walk(limited, timesteps.tolist())))[..., ::2, 1]
+                tensors[f"{key[:-2]}/{name}{' limited' * limited}"] = ends.float()
+    return tensors, {}
+
+
 @torch.no_grad()
 def pictures() -> tuple[Tensors, dict]:
     """The official pipeline on the demo checkpoint, fp32: (1, 3, 64, 64) in [-1, 1], unclipped."""
@@ -147,6 +175,7 @@ TENSOR_FILES = {
     "unet.safetensors": unets,
     "t5.safetensors": t5s,
     "schedule.safetensors": schedules,
+    "samplers.safetensors": samplers,
     "demo.safetensors": pictures,
 }
 TEXT_FILE = "text.json"

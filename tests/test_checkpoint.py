@@ -209,8 +209,8 @@ def test_a_pointer_a_pickle_and_nothing(tiny):
 
 def test_wrong_folders(tiny, tmp_path, monkeypatch):
     fails(tmp_path / "absent", "there is no folder")
-    fails(tiny / "unet", "is a part of a checkpoint")
-    fails(tmp_path, "no unet/config.json")
+    fails(tiny / "unet", "one part of a checkpoint")
+    fails(tmp_path, "holds one: give")
     (tiny / "text_encoder/config.json").unlink()
     fails(tiny, "text_encoder/config.json cannot be read")
 

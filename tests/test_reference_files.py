@@ -15,6 +15,7 @@ WITNESS = [
     "layers",
     "libraries",
     "reference_files",
+    "reference_samplers",
     "strings",
 ]
 
@@ -36,7 +37,7 @@ def test_the_witness_does_not_know_minidiff(name):
 
 
 def test_make_test_needs_no_reference_library():
-    allowed = {"make_reference.py", "libraries.py"}
+    allowed = {"make_reference.py", "reference_samplers.py", "libraries.py"}
     for path in sorted(HERE.glob("*.py")):
         if path.name not in allowed:
             assert not imports(path) & {"diffusers", "transformers"}, path.name
@@ -45,7 +46,9 @@ def test_make_test_needs_no_reference_library():
 def test_files_are_small_and_name_the_versions():
     files = [*(HERE / "reference").iterdir(), *(HERE / "keys").iterdir()]
     assert sum(file.stat().st_size for file in files) < 2_000_000
-    told = [read_reference(f)[1]["versions"] for f in ("unet", "t5", "schedule", "demo")]
+    told = [
+        read_reference(f)[1]["versions"] for f in ("unet", "t5", "schedule", "samplers", "demo")
+    ]
     for versions in [*told, read_texts()["versions"]]:
         assert set(versions) == {"torch", "diffusers", "transformers"}
 

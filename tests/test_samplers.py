@@ -4,6 +4,9 @@ import math
 
 import pytest
 import torch
+from layers import relative_error
+from reference_files import read_reference
+from sampler_steps import steps_by_rule
 from torch import nn
 
 from minidiff.deepfloyd.unet import Cond
@@ -182,7 +185,7 @@ def test_the_first_and_the_last_step_of_dpm_are_ddim():
     assert not torch.allclose(dpm[1].x, ddim[1].x, atol=1e-3)
     x, x0 = dpm[-2].x, dpm[-1].x0
     abar, prev = (SCHEDULE.abar(t, like=x) for t in TEN[-1])
-    assert torch.equal(dpm[-1].x, dpm_step(x, x0, abar, prev))
+    torch.testing.assert_close(dpm[-1].x, dpm_step(x, x0, abar, prev), atol=1e-4, rtol=0)
 
 
 def test_dpm_carries_x0_on_by_the_log_of_its_levels():
@@ -306,11 +309,42 @@ def test_a_threshold_changes_eps_with_x0():
         )
         first = steps[0]
         abar, prev = (SCHEDULE.abar(t, like=first.x) for t in (first.t, first.t_prev))
-        assert torch.equal(first.x0, x0_from_eps(first.x_t, first.eps, abar).clamp(-1, 1))
+        clipped = x0_from_eps(first.x_t, first.eps, abar).clamp(-1, 1)
+        torch.testing.assert_close(first.x0, clipped, atol=1e-5, rtol=0)
         eps = eps_from_x0(first.x_t, first.x0, abar)
         due = prev**0.5 * first.x0 + (1 - prev) ** 0.5 * eps
         torch.testing.assert_close(first.x, due, atol=1e-5, rtol=1e-5)
         assert not torch.allclose(eps, first.eps, atol=0.1)
+
+
+# --- parity with the committed reference outputs -------------------------------------------------
+
+REFERENCE, _ = read_reference("samplers")
+AS_REFERENCE = {
+    "ddim eta 0": (DDIM(0.0), dynamic_threshold),
+    "ddim eta 1": (DDIM(1.0), dynamic_threshold),
+    "dpm++": (DPMSolver(), dynamic_threshold),
+    "heun": (Heun(), static_threshold),
+    "ddpm fixed_small": (DDPM("small"), static_threshold),
+    "ddpm fixed_large": (DDPM("large"), static_threshold),
+}
+
+
+@pytest.mark.parametrize("key", sorted(key for key in REFERENCE if not key.endswith("/t")))
+def test_every_step_is_the_reference_s(key):
+    walk_name, name = key.split("/")
+    sampler, limit = AS_REFERENCE[name.removesuffix(" limited")]
+    timesteps = REFERENCE[f"{walk_name}/t"].tolist()
+    ours = steps_by_rule(sampler, timesteps, limit if name.endswith("limited") else None)
+    for t, x, reference in zip(timesteps, ours, REFERENCE[key], strict=True):
+        # The reference's ddpm is in float32, where 1 - abar has few digits near t = 0.
+        bound = 1e-4 if name.startswith("ddpm") and t <= 50 else 1e-5
+        assert relative_error(x[..., ::2, 1], reference) < bound, f"from t = {t}"
+
+
+@pytest.mark.parametrize("spacing", SPACINGS)
+def test_spacings_are_the_reference_s(spacing):
+    assert spaced_timesteps(10, spacing) == REFERENCE[f"{spacing} 10/t"].tolist()
 
 
 # --- names and walks ----------------------------------------------------------------------------

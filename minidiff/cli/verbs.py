@@ -289,6 +289,19 @@ VERBS = {
         [option("--only", metavar="NAME", help="one entry or several, by comma; default: all")],
         "mutants --only mean-x0-no-root",
     ),
+    "play": Verb(
+        "open a page to draw, to change an equation and to watch what becomes of the picture",
+        "minidiff.play.server:main",
+        [
+            CHECKPOINT,
+            DEVICE,
+            DTYPE,
+            EMBEDDINGS,
+            option("--port", type=int, metavar="N", help="default: 7860, or one that is free"),
+            option("--no-browser", action="store_true", help="only print the address"),
+        ],
+        "play --weights weights/IF-I-M-v1.0",
+    ),
     "weights pull": Verb(
         "fetch an official model: only what is needed, resumed when it breaks off",
         "minidiff.weights.pull:pull",

@@ -11,6 +11,8 @@ time is there a second copy of the model.
 
 import json
 import os
+import re
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,7 +26,7 @@ from minidiff.io.files import check_is_file
 
 STORED_DTYPES = {"F16": torch.float16, "BF16": torch.bfloat16, "F32": torch.float32}
 JSON_BYTES = 16 * 2**20  # the largest official index has some 100 kB
-SHOWN_KEYS = 40  # of each kind of complaint
+SHOWN_KEYS = 5  # of each kind of complaint
 CHECK_HINT = "`python -m minidiff weights check {folder}` says what is there and what is missing"
 
 
@@ -34,7 +36,7 @@ def read_json(path: Path) -> dict:
         check_is_file(path)
         if path.stat().st_size > JSON_BYTES:
             raise UserError(f"{path} is larger than {JSON_BYTES} bytes: that is no such JSON file")
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_bytes())  # a byte order mark says how it is encoded
     except OSError as error:
         hint = CHECK_HINT.format(folder=path.parent.parent)
         raise UserError(f"{path} cannot be read ({error.strerror}); {hint}") from error
@@ -48,11 +50,22 @@ def read_json(path: Path) -> dict:
 # --- which files ------------------------------------------------------------------------------
 
 
+def choose_unet(
+    folder: Path, device: torch.device, dtype: torch.dtype | None = None
+) -> tuple[list[Path], torch.dtype]:
+    """The UNet's files for a device, and the dtype to read them in: the one asked for, else
+    float32, but on cuda as they are stored."""
+    wide = dtype == torch.float32 or (dtype is None and device.type != "cuda")
+    files = find_weights(folder / "unet", "diffusion_pytorch_model", fp16_first=not wide)
+    return files, dtype or (torch.float32 if wide else stored_dtype(files[0]))
+
+
 def find_weights(folder: Path, stem: str, fp16_first: bool) -> list[Path]:
     """The safetensors files of one model: a single file, or the shards that an index names.
 
     stem        "diffusion_pytorch_model" (UNet) or "model" (T5)
-    fp16_first  which variant to take where both are there
+    fp16_first  which variant to take where both are there and whole; a warning tells when the
+                other one had to do
     """
     try:
         names = sorted(
@@ -60,16 +73,40 @@ def find_weights(folder: Path, stem: str, fp16_first: bool) -> list[Path]:
         )
     except OSError as error:
         raise UserError(f"{folder} cannot be read ({error.strerror})") from error
-    for fp16 in (fp16_first, not fp16_first):
-        variant = [name for name in names if (".fp16" in name) == fp16]
-        indexes = [n for n in variant if ".safetensors.index" in n and n.endswith(".json")]
-        if indexes:
-            return read_index(folder / indexes[0])
-        files = [name for name in variant if name.endswith(".safetensors")]
+    faults = []
+    for variant in ("fp16", "") if fp16_first else ("", "fp16"):
+        try:
+            files = files_of_variant(folder, [n for n in names if variant_of(n, stem) == variant])
+        except UserError as error:
+            faults.append(error)
+            continue
         if files:
-            check_shards(folder, files)
-            return [folder / name for name in files]
-    raise UserError(no_weights_message(folder, stem, names))
+            if faults:
+                warnings.warn(f"{faults[0]}; until then {', '.join(p.name for p in files)} is used")
+            return files
+    raise faults[0] if faults else UserError(no_weights_message(folder, stem, names))
+
+
+def variant_of(name: str, stem: str) -> str:
+    """ "fp16" of model.fp16-00001-of-00002.safetensors and of model.safetensors.index.fp16.json;
+    "" for full precision."""
+    words = re.sub(r"-\d+-of-\d+", "", name.removeprefix(stem)).split(".")
+    return ".".join(word for word in words if word not in ("", "safetensors", "index", "json"))
+
+
+def files_of_variant(folder: Path, names: list[str]) -> list[Path]:
+    """The complete set of files among these names, none where there are no weights."""
+    indexes = [n for n in names if ".safetensors.index" in n and n.endswith(".json")]
+    single = [name for name in names if name.endswith(".safetensors")]
+    if indexes:
+        files = read_index(folder / indexes[0])
+    else:
+        check_shards(folder, single) if single else None
+        files = [folder / name for name in single]
+    for path in files:
+        with open_weights(path):
+            pass  # its header was read, and the file is as long as that says
+    return files
 
 
 def read_index(path: Path) -> list[Path]:
@@ -106,6 +143,12 @@ def no_weights_message(folder: Path, stem: str, names: list[str]) -> str:
             f"{folder} holds only pickled weights ({', '.join(sorted(bins))}), which can run code"
             " when opened and are not read here; fetch the same repository's .safetensors files"
         )
+    others = [name for name in names if variant_of(name, stem) and name.endswith(".safetensors")]
+    if others:
+        return (
+            f"{folder} has only {', '.join(others)}, and read here are full precision and fp16, not"
+            f" 8-bit weights: fetch {stem}.safetensors or {stem}.fp16.safetensors"
+        )
     found = f"found {', '.join(names)}" if names else "found none"
     hint = CHECK_HINT.format(folder=folder.parent)
     return f"{folder} has no {stem}[.fp16].safetensors ({found}); {hint}"
@@ -124,6 +167,10 @@ def open_weights(path: Path):
             raise UserError(
                 f"{path} is a git-lfs pointer, not the weights: run `git lfs pull` there, or fetch"
                 " the file itself"
+            )
+        if start.lstrip().startswith(b"<"):
+            raise UserError(
+                f"{path} is a web page saved in the file's place: fetch the file itself"
             )
         return safe_open(path, framework="pt")
     except OSError as error:
@@ -252,12 +299,14 @@ def check_headers(
     aliases = aliases or {}
     wanted = {key: tuple(p.shape) for key, p in module.named_parameters()}
     seen: set[str] = set()
+    strange: list[str] = []  # the dtypes that are not read here, one for each tensor
     faults: dict[str, list[str]] = {"missing": [], "unexpected": [], "wrong": []}
     for path in files:
         with open_weights(path) as file:
             for stored in file.keys():
                 header = file.get_slice(stored)
                 shape, kind = tuple(header.get_shape()), header.get_dtype()
+                strange += [kind] if kind not in STORED_DTYPES else []
                 expected = wanted.get(aliases.get(stored, stored))
                 if expected is None or stored in seen:
                     faults["unexpected"].append(stored + " (again)" * (stored in seen))
@@ -265,9 +314,32 @@ def check_headers(
                     faults["wrong"].append(f"{stored} is {kind} {shape}, not {expected}")
                 seen.add(stored)
     found = {aliases.get(stored, stored) for stored in seen}
+    if len(strange) > SHOWN_KEYS:
+        raise UserError(
+            f"{len(strange)} tensors in {files[0].parent} are {' and '.join(sorted(set(strange)))}"
+            " (8-bit weights are not read here), and read here are"
+            f" {', '.join(STORED_DTYPES)}: fetch the repository's full or half precision files"
+        )
+    if added := added_to_keys(seen, wanted):
+        raise UserError(
+            f"the keys in {files[0].parent} all have {added!r} in them (`module.` comes from"
+            " DataParallel, `_orig_mod.` from torch.compile): save the state_dict() of the model"
+            f" inside that wrapper, or take {added!r} off the keys"
+        )
     faults["missing"] = [key for key in wanted if key not in found]
     if any(faults.values()):
         raise UserError(faults_message(files, faults))
+
+
+def added_to_keys(seen: set[str], wanted: dict[str, tuple]) -> str:
+    """What some wrapper has put into the keys, at their beginning or further in; "" for nothing."""
+    longest = max(wanted, key=len)
+    before = {key.removesuffix(longest) for key in seen if key.endswith("." + longest)}
+    for text in (*sorted(before), "_orig_mod.", "module."):
+        fit = [key for key in seen if text in key and key.replace(text, "") in wanted]
+        if len(fit) > len(wanted) / 2:
+            return text
+    return ""
 
 
 def faults_message(files: list[Path], faults: dict[str, list[str]]) -> str:

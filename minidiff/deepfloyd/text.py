@@ -1,6 +1,7 @@
 """Prompts to text states: caption cleaning, tokenizer, T5. Loaded when first asked for."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -13,9 +14,10 @@ from minidiff.deepfloyd.checkpoint import (
     load_weights,
     read_json,
 )
+from minidiff.deepfloyd.signs import Signs
 from minidiff.deepfloyd.streaming import StreamedT5
 from minidiff.deepfloyd.t5 import T5Config, T5Encoder
-from minidiff.deepfloyd.tokenizer import LENGTH, Tokenizer
+from minidiff.deepfloyd.tokenizer import LENGTH, Tokenizer, says_something
 from minidiff.errors import UserError
 from minidiff.io.devices import free_memory
 
@@ -40,6 +42,11 @@ def check_list(prompts: list[str]) -> None:
 def stays_fp32(key: str) -> bool:
     """The feed-forward output overflows in fp16: official files and this code keep wo wide."""
     return key.endswith(".wo.weight")
+
+
+def find_text_weights(folder: Path, dtype: torch.dtype) -> list[Path]:
+    """The text encoder's files for a model of this dtype."""
+    return find_weights(folder / "text_encoder", "model", fp16_first=dtype != torch.float32)
 
 
 @dataclass
@@ -67,7 +74,7 @@ class TextEncoder:
                     f" only {config.vocab_size} embeddings: they are not of one checkpoint"
                 )
             encoder = build(lambda: T5Encoder(config))
-            files = find_weights(part, "model", fp16_first=self.dtype != torch.float32)
+            files = find_text_weights(self.folder, self.dtype)
             how = {"aliases": ALIASES, "fp32": stays_fp32}
             if self.streams(encoder):
                 encoder = StreamedT5(encoder, files, self.device, self.dtype, **how)
@@ -87,6 +94,23 @@ class TextEncoder:
             return False
         return size + SPARE_BYTES > (room // 2 if self.device.type == "cpu" else room)
 
+    @cached_property
+    def signs(self) -> Signs:
+        """How this checkpoint reads emoji."""
+        return Signs.from_folder(self.folder)
+
+    def cleaned(self, prompts: list[str]) -> list[str]:
+        """What the tokenizer is given. UserError for a prompt of which it knows nothing."""
+        tokenizer, _ = self.load()
+        texts = [clean(self.signs(prompt)) for prompt in prompts]
+        for prompt, text in zip(prompts, texts):
+            if not says_something(tokenizer.tokens(text)):
+                raise UserError(
+                    f"the model's tokenizer knows nothing of the prompt {prompt!r}: describe the"
+                    " picture in English words"
+                )
+        return texts
+
     def free(self) -> None:
         """Let go of the encoder's memory; the next prompt would load it again."""
         self.loaded = None
@@ -94,8 +118,8 @@ class TextEncoder:
     def check(self, prompts: list[str]) -> None:
         """UserError for a prompt that says nothing, or more than fits."""
         tokenizer, _ = self.load()
-        for prompt in prompts:
-            tokens = tokenizer.tokens(clean(prompt))
+        for prompt, text in zip(prompts, self.cleaned(prompts)):
+            tokens = tokenizer.tokens(text)
             if not tokens:
                 raise UserError(
                     f"the prompt {prompt!r} says nothing once it is cleaned: describe a picture in"
@@ -116,7 +140,7 @@ class TextEncoder:
         """
         check_list(prompts)
         tokenizer, encoder = self.load()
-        cleaned = [clean(prompt) for prompt in prompts]
+        cleaned = self.cleaned(prompts)
         states = []
         batch = STREAMED_BATCH if isinstance(encoder, StreamedT5) else 1
         for i in range(0, len(cleaned), batch):

@@ -31,6 +31,7 @@ LENGTH = 77  # what DeepFloyd IF was trained on
 PAD, EOS, UNKNOWN = 0, 1, 2  # T5 has no start token
 UNKNOWN_PENALTY = 10.0  # an unknown character is this much less likely than the rarest piece
 SHOWN_CHARACTERS = 200  # of the text that a warning quotes
+SHOWN_UNKNOWN = 6  # parts that a warning names
 
 Token = tuple[str, int]  # the text of a piece and its id
 
@@ -75,7 +76,8 @@ class Tokenizer:
     def __call__(self, prompts: list[str]) -> tuple[Tensor, Tensor]:
         """ids, and mask: 1 for pieces and the end token, 0 for padding. Both (B, 77) int64.
 
-        What does not fit into 76 pieces is cut, and a warning names it.
+        What does not fit into 76 pieces is cut, and what is in no piece becomes <unk>: a warning
+        names either.
         """
         if isinstance(prompts, str) or not all(isinstance(p, str) for p in prompts):
             raise UserError(f"prompts must be a list of texts, not {prompts!r}")
@@ -84,6 +86,7 @@ class Tokenizer:
         for row, prompt in enumerate(prompts):
             tokens = self.tokens(prompt)
             warn_of_cut(tokens[LENGTH - 1 :])
+            warn_of_unknown(tokens)
             kept = [i for _, i in tokens[: LENGTH - 1]] + [EOS]
             ids[row, : len(kept)] = torch.tensor(kept)
             mask[row, : len(kept)] = 1
@@ -152,6 +155,11 @@ class Tokenizer:
 def open_sentencepiece(path: Path) -> sentencepiece.SentencePieceProcessor:
     """The model file, checked for T5's ids. UserError if it is absent, damaged or another kind."""
     if not path.is_file():
+        if path.with_name("tokenizer.json").is_file():
+            raise UserError(
+                f"{path} is not there, only tokenizer.json, which is not read here: fetch"
+                " spiece.model, which the same repository has"
+            )
         raise UserError(f"{path} is not there: a checkpoint needs its tokenizer; fetch it again")
     try:
         pieces = sentencepiece.SentencePieceProcessor(model_file=str(path))
@@ -213,5 +221,32 @@ def warn_of_cut(tokens: list[Token]) -> None:
         warnings.warn(
             f"the prompt is longer than {LENGTH - 1} tokens; cut off:"
             f" {within_word}{text.strip()[:SHOWN_CHARACTERS]}{more}",
+            stacklevel=3,
+        )
+
+
+def says_something(tokens: list[Token]) -> bool:
+    """Whether any piece with a letter or digit is known, or none is unknown."""
+    unknown = any(i == UNKNOWN for _, i in tokens)
+    return not unknown or any(i != UNKNOWN and any(map(str.isalnum, t)) for t, i in tokens)
+
+
+def warn_of_unknown(tokens: list[Token]) -> None:
+    """Say which parts of a prompt are in no piece of the vocabulary."""
+    words: list[list[Token]] = []
+    for token in tokens:
+        if token[0].startswith("▁") or not words:
+            words.append([])
+        words[-1].append(token)
+    told = []
+    for word in words:
+        whole = "".join(text for text, _ in word).strip("▁")
+        parts = [text.strip("▁") for text, i in word if i == UNKNOWN]
+        told += [repr(part) if part == whole else f"{part!r} of {whole!r}" for part in parts]
+    if told:
+        more = f" and {len(told) - SHOWN_UNKNOWN} more" if len(told) > SHOWN_UNKNOWN else ""
+        warnings.warn(
+            f"the tokenizer does not know {', '.join(told[:SHOWN_UNKNOWN])}{more}: to the model it"
+            " means nothing, so say it in plain English letters",
             stacklevel=3,
         )

@@ -8,6 +8,8 @@ several concepts share once words that hardly change the picture are taken out: 
 import re
 import unicodedata
 
+FE0F, SKIN_TONES = "fe0f", ("1f3fb", "1f3fc", "1f3fd", "1f3fe", "1f3ff")
+
 # Names whose point is a symbol that the caption cleaning of IF would drop.
 SPOKEN = {"keycap: #": "keycap hash", "keycap: *": "keycap asterisk"}
 
@@ -53,6 +55,24 @@ def clean_name(annotation: str) -> str:
     name = SPOKEN.get(annotation, annotation).lower().replace("\u2019", "'")
     name = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
     return " ".join(re.findall(r"[a-z0-9][a-z0-9'-]*", name))
+
+
+def sign_names(table: list[dict]) -> dict[str, str]:
+    """OpenMoji's table as what a checkpoint's tokenizer/emoji_names.json holds: code -> name.
+
+    Flags are there, although no picture of one was trained with; of those signs that exist in skin
+    tones only ("handshake: light skin tone, dark skin tone") the words before the colon.
+    """
+    names: dict[str, str] = {}
+    for row in table:
+        if row["group"] == "component" or row["group"].startswith("extras"):
+            continue
+        points = row["hexcode"].lower().split("-")
+        code = "-".join(point for point in points if point not in (FE0F, *SKIN_TONES))
+        said = row["annotation"].split(":")[0] if row["skintone"] else row["annotation"]
+        if code not in names or not row["skintone"]:
+            names[code] = clean_name(said)
+    return names
 
 
 def family_name(annotation: str, group: str, subgroup: str) -> str:

@@ -23,7 +23,9 @@ class SplitUNet:
 
     def __call__(self, x: Tensor, t: int | Tensor, cond: Cond) -> Tensor:
         self.unet.check_input(x, cond)
-        t = torch.as_tensor(t, device=x.device).expand(len(x))
         at_once = min(AT_ONCE, max(1, AT_ONCE * 64**2 // x[0, 0].numel()))
-        parts = zip(x.split(at_once), t.split(at_once), cond.split(at_once))
+        pictures = x.split(at_once)
+        single = not isinstance(t, Tensor)  # as it is: the UNet knows a number from a tensor
+        times = [t] * len(pictures) if single else t.expand(len(x)).split(at_once)
+        parts = zip(pictures, times, cond.split(at_once))
         return torch.cat([self.unet(*part) for part in parts])

@@ -22,7 +22,17 @@ from importlib import import_module
 from torch import Tensor
 
 REFERENCE = "same numbers as the reference"
-CHECK_MODULES = ("equations", "guidance", "sampling", "t5", "unet", "mnist", "ddpm")
+CHECK_MODULES = (
+    "equations",
+    "guidance",
+    "sampling",
+    "t5",
+    "unet",
+    "cascade",
+    "mnist",
+    "ddpm",
+    "flow",
+)
 
 
 @dataclass(frozen=True)

@@ -161,7 +161,11 @@ def add_import(node: ast.stmt, used: set, own: set, whole: set, named: dict) -> 
             if (alias.asname or alias.name).split(".")[0] in used:
                 whole.add(f"import {alias.name}" + (f" as {alias.asname}" if alias.asname else ""))
     elif isinstance(node, ast.ImportFrom):
-        found = {alias.name for alias in node.names if alias.name in used} - own
+        found = {
+            f"{alias.name} as {alias.asname}" if alias.asname else alias.name
+            for alias in node.names
+            if (alias.asname or alias.name) in used - own
+        }
         if found:
             named.setdefault(node.module, set()).update(found)
 

@@ -77,15 +77,20 @@ def from_text(exercise: Exercise, text: str) -> Code:
 
 def from_package(exercise: Exercise, root: Path) -> Code:
     """The parts of an exercise from root/minidiff, imported anew; the grader itself stays."""
-    for name in list(sys.modules):
-        if name.split(".")[0] == "minidiff" and not name.startswith(GRADER):
-            del sys.modules[name]
-    sys.path.insert(0, str(root))
-    sys.dont_write_bytecode = True  # an edit within the same second must not meet an old .pyc
-    importlib.invalidate_caches()
+    import_from(root)
     found: dict[str, object] = {}
     for part in exercise.parts:
         module = importlib.import_module(part.module)
         if hasattr(module, part.name):
             found[part.name] = getattr(module, part.name)
     return Code(found)
+
+
+def import_from(root: Path) -> None:
+    """From here on, what is imported of the package comes from root/minidiff, but the grader."""
+    for name in list(sys.modules):
+        if name.split(".")[0] == "minidiff" and not name.startswith(GRADER):
+            del sys.modules[name]
+    sys.path.insert(0, str(root))
+    sys.dont_write_bytecode = True  # an edit within the same second must not meet an old .pyc
+    importlib.invalidate_caches()

@@ -14,7 +14,8 @@ from PIL import Image
 from torch import Tensor
 
 from minidiff.errors import UserError
-from minidiff.io.pictures import flatten, square
+from minidiff.io.decode import flatten, square
+from minidiff.io.pictures import mask_of
 
 LARGEST = 8.0  # of a picture in [-1, 1] with its noise; 12,288 draws reach 5
 DTYPES = {"fp32": "float32", "fp16": "float16", "half": "float16", "bf16": "bfloat16"}
@@ -115,7 +116,7 @@ def mask(value, like: Tensor) -> Tensor:
     Takes (H, W), (B, H, W), three equal channels, truth values, bytes 0..255, PIL.
     """
     if isinstance(value, Image.Image):
-        value = np.asarray(square(flatten(value, 0), like.shape[-1]).convert("L"))
+        value = mask_of(value, like.shape[-1])
     m = one_channel(as_tensor(value, "a mask"), like)
     if m.shape[-2:] != like.shape[-2:]:
         raise UserError(
@@ -187,9 +188,13 @@ def one_number(value, what: str) -> int:
 def timesteps(value, count: int, device, top: int = 1000) -> Tensor:
     """t of a network's call as (count,): one for all pictures, or one each.
 
+    A single float may lie between two timesteps, as flow matching's times do.
     UserError for what is not 0 to top - 1, as far as it can be seen without waiting for a GPU.
     """
-    if not (isinstance(value, Tensor) and value.device.type != "cpu"):
+    between = isinstance(value, float) and 0 < value < top - 1
+    if between:
+        value = torch.tensor([value], device=device)
+    elif not (isinstance(value, Tensor) and value.device.type != "cpu"):
         value = torch.tensor(timesteps_of(value, count, top), device=device)
     value = value.reshape(-1)
     if len(value) not in (1, count):

@@ -18,18 +18,23 @@ WEIGHTS = BESIDE if (BESIDE / "emoji-64").is_dir() else INSIDE
 DEMO = WEIGHTS / "emoji-64"
 
 
+def expanded(path: str | Path) -> Path:
+    """The path with ~ as the home folder, as shells write it; what is no user's stays as it is."""
+    return Path(os.path.expanduser(path))
+
+
 def weights_folder(folder: str | Path | None = None) -> Path:
     """The checkpoint to use: the one named, else $MINIDIFF_WEIGHTS, else the demo that ships."""
     if folder is None:
         folder = os.environ.get("MINIDIFF_WEIGHTS") or DEMO
-    return Path(folder).expanduser()
+    return expanded(folder)
 
 
 def embeddings_file(path: str | Path | None = None) -> Path | None:
     """Text states in place of a text encoder: the file named, else $MINIDIFF_EMBEDDINGS, if set."""
     if path is None:
         path = os.environ.get("MINIDIFF_EMBEDDINGS") or None
-    return None if path is None else Path(path).expanduser()
+    return None if path is None else expanded(path)
 
 
 def need_clone(what: str) -> None:

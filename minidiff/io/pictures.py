@@ -1,7 +1,8 @@
-"""Reading a picture or a mask of the user's, whatever kind of file it is.
+"""Reading a picture or a mask of the user's, whatever kind of file it is: see decode.py.
 
-What a person sees in a viewer is what the model gets: turned the way the camera says, transparent
-parts on white, all kinds of colour turned into RGB. Files are never written here.
+People make masks in many ways. Each is understood, and a note says how much of the picture will be
+made anew; what could mean two things is refused with a question. Transparent parts are always kept,
+unless the mask is the picture itself with a hole in it.
 """
 
 import warnings
@@ -9,14 +10,16 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor
 
 from minidiff.errors import UserError
-from minidiff.io.files import check_is_file
+from minidiff.io.decode import flatten, middle, open_image, square
+from minidiff.io.paths import PACKAGE, expanded
 
-MAX_PIXELS = 100_000_000  # a larger one is asked to be made smaller before it fills the memory
 SOFT_SHARE = 0.1  # more grey than the smooth edge of a drawn shape: worth a word
+PAINT_SHARE = 0.9  # of a layer's visible pixels that are black or white, if it is a painted one
+SAME_LEVELS, SAME_SHARE = 24, 0.9  # two pixels are alike within 24 of 255; pictures in 90 % of them
 
 
 def to_image(x: Tensor, low: float = -1.0, high: float = 1.0) -> Image.Image:
@@ -38,7 +41,7 @@ def read_picture(path: str | Path, size: int = 64) -> Tensor:
 
     UserError for what is not a picture, is cut short, or is larger than 100 million pixels.
     """
-    image = flatten(open_image(path), background=255)
+    image = flatten(open_image(path), background=255, path=path)
     pixels = np.asarray(square(image, size), dtype=np.float32) / 127.5 - 1
     return torch.from_numpy(pixels).permute(2, 0, 1)[None].contiguous()
 
@@ -50,83 +53,144 @@ def read_mask(
 
     picture  the file that the mask belongs to: both must have the same width and height
     invert   black parts are made anew instead
-    Greys count as the nearer of black and white; transparent parts as black.
+    Greys count as the nearer of black and white; transparent parts are kept. The picture with a
+    hole erased in it marks the hole. A mask of 0 and 1 is one of black and white.
     """
     image = open_image(path)
-    if picture is not None and (other := open_image(picture)).size != image.size:
+    other = None if picture is None else open_image(picture)
+    if other is not None and other.size != image.size:
         raise UserError(
             f"the mask {path} is {image.width}x{image.height} but {picture} is"
             f" {other.width}x{other.height}: make the mask the picture's size"
         )
-    grey = square(flatten(image, background=0), size).convert("L")
-    values = torch.from_numpy(np.asarray(grey, dtype=np.float32) / 255)[None, None]
-    mask = ((values < 0.5) if invert else (values >= 0.5)).float()
-    check_mask(mask, values, path)
+    mask = mask_of(image, size, other, path, invert)
+    if picture is not None and PACKAGE not in expanded(path).resolve().parents:
+        warnings.warn(f"by the mask {path}, {mask.mean():.0%} of the picture is made anew")
     return mask
 
 
-def check_mask(mask: Tensor, values: Tensor, path: str | Path) -> None:
-    if not mask.any():
+def mask_of(image, size: int, other=None, path="", invert: bool = False) -> Tensor:
+    """The same for a PIL picture; other: the picture that it belongs to, if that is known."""
+    marks = marks_of(image, other, path, invert)
+    values = np.asarray(square(marks, size), dtype=np.float32) / 255
+    mask = torch.from_numpy((values >= 0.5).astype(np.float32))[None, None]
+    check_mask(mask, values, np.asarray(middle(marks)) >= 128, path)
+    return mask
+
+
+def marks_of(image: Image.Image, other: Image.Image | None, path, invert: bool) -> Image.Image:
+    """What the mask marks, as a grey picture: 255 is made anew."""
+    colours = np.asarray(flatten(image, 0, path).convert("RGB"), dtype=np.int16)
+    if not image.has_transparency_data or not (alpha := alpha_of(image)).min() < 255:
+        everywhere = np.ones(colours.shape[:2], bool)
+        if other is not None and not black_and_white(colours, everywhere):
+            if agree(colours, other, everywhere) > SAME_SHARE / 2:
+                raise UserError(
+                    f"the mask {path} is the picture itself, or was painted onto it: a mask is a"
+                    " picture of its own, white where something new shall be and black elsewhere"
+                )
+        grey = stretched(image, path)
+        return Image.fromarray(255 - grey if invert else grey)
+    visible = alpha >= 128
+    if not visible.any():
+        raise UserError(f"the mask {path} is transparent everywhere: paint white what shall change")
+    straight = np.asarray(image.convert("RGBA").convert("RGB"), dtype=np.int16)
+    grey = np.asarray(image.convert("RGBA").convert("RGB").convert("L"))
+    plain = black_and_white(straight, visible) or one_colour(straight[visible])
+    varied = not one_colour(straight[visible])
+    if other is not None and varied and agree(straight, other, visible) > SAME_SHARE:
+        warnings.warn(f"the mask {path} is the picture with a hole: the hole is made anew")
+        return Image.fromarray(alpha if invert else 255 - alpha)
+    if not plain:
         raise UserError(
-            f"the mask {path} marks nothing: paint white what shall be made anew, or invert it"
+            f"the mask {path} is a coloured picture with transparent parts, which can mean two"
+            " things: paint white what shall be made anew and black what shall stay"
         )
-    if mask.all():
+    return painted_layer(grey, alpha, visible, path, invert)
+
+
+def painted_layer(grey, alpha, visible, path, invert: bool) -> Image.Image:
+    """A layer with paint on it: white paint marks, dark paint only where it was asked for."""
+    bright = grey >= 128
+    if not (visible & (bright != invert)).any():
+        share = f"{visible.mean():.0%} of the picture"
+        raise UserError(
+            f"the mask {path} marks nothing: its painted parts ({share}) are bright, so leave out"
+            " the inversion" if invert else
+            f"the mask {path} marks nothing: its painted parts ({share}) are dark. Paint them white"
+            " or, to have just them made anew, give --invert: what is transparent is kept"
+        )  # fmt: skip
+    flat = np.ptp(grey[visible]) < 2 * SAME_LEVELS  # one paint, whatever its shade, marks whole
+    paint = np.full_like(grey, 255) if flat else 255 - grey if invert else grey
+    return Image.fromarray((paint.astype(np.float32) * alpha / 255).round().astype(np.uint8))
+
+
+def alpha_of(image: Image.Image) -> np.ndarray:
+    return np.asarray(image.convert("RGBA").getchannel("A"))
+
+
+def agree(colours: np.ndarray, other: Image.Image, where: np.ndarray) -> float:
+    """The share of these pixels (H, W, 3) that the other picture has, too."""
+    theirs = np.asarray(flatten(other, 255), dtype=np.int16)
+    return float((np.abs(colours - theirs).max(2) < SAME_LEVELS)[where].mean())
+
+
+def black_and_white(colours: np.ndarray, where: np.ndarray) -> bool:
+    ends = (colours.max(2) < 64) | (colours.min(2) > 191)
+    return bool(ends[where].mean() > PAINT_SHARE)
+
+
+def one_colour(colours: np.ndarray) -> bool:
+    """Whether nearly all of these pixels (N, 3) have about one colour."""
+    middle_one = np.median(colours, axis=0)
+    return bool((np.abs(colours - middle_one).max(1) < SAME_LEVELS).mean() > PAINT_SHARE)
+
+
+def stretched(image: Image.Image, path) -> np.ndarray:
+    """The greys of an opaque mask, 0 to 255. One whose values are 0 and another one means that by
+    white, however small it is; UserError where all values are near black, or all near white."""
+    raw = np.asarray(image) if image.mode.startswith("I;16") else None
+    top = 255 if raw is None else 65535
+    raw = np.asarray(flatten(image, 0, path).convert("L")) if raw is None else raw
+    low, high = int(raw.min()), int(raw.max())
+    if low == high or (high > top // 2 and low <= top // 2):
+        return (raw / (top / 255)).round().astype(np.uint8)
+    if low == 0 and len(np.unique(raw)) == 2:
+        warnings.warn(f"the largest value of the mask {path} is {high} of {top}: taken as white")
+        return np.where(raw > 0, 255, 0).astype(np.uint8)
+    found = f"largest value is {high}" if high <= top // 2 else f"smallest value is {low}"
+    raise UserError(
+        f"the {found} of {top} in the mask {path}, where black should be 0 and white {top}: paint"
+        " white what shall be made anew and black what shall stay"
+    )
+
+
+def check_mask(mask: Tensor, values: np.ndarray, marked: np.ndarray, path: str | Path) -> None:
+    """UserError for a mask without marks; warnings for one that is all marks, or half lost.
+
+    values: the marks at the mask's size, 0 to 1; marked: where they are in the file's square.
+    """
+    share, left, size = marked.mean(), mask.mean().item(), mask.shape[-1]
+    if share and not left:
+        pixels = -(-len(marked) // size)
+        raise UserError(
+            f"what the mask {path} marks is too thin at {size} x {size}: paint it at least"
+            f" {pixels} pixels wide"
+        )
+    if left == 1 and share < 1:
+        raise UserError(
+            f"what the mask {path} keeps is too thin at {size} x {size}: make it at least"
+            f" {-(-len(marked) // size)} pixels wide"
+        )
+    if not left:
+        raise UserError(f"the mask {path} marks nothing: paint white what shall be made anew")
+    if left == 1:
         warnings.warn(f"the mask {path} marks everything: nothing of the picture is kept")
-    soft = ((values > 0.1) & (values < 0.9)).float().mean().item()
+    if left < share / 2:
+        warnings.warn(f"at {size} x {size} thin parts of the mask {path} are lost: paint it wider")
+    soft = ((values > 0.1) & (values < 0.9)).mean()
     if soft > SOFT_SHARE:
         warnings.warn(
             f"the mask {path} is grey in {soft:.0%} of its area: greys count as the nearer of"
             " black and white"
         )
-
-
-# --- any file to RGB --------------------------------------------------------------------------
-
-
-def open_image(path: str | Path) -> Image.Image:
-    """The decoded first frame, turned as its EXIF says. UserError for anything else."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # our own limit stands below
-            check_is_file(Path(path))
-            image = Image.open(path)
-            if image.width * image.height > MAX_PIXELS:
-                raise Image.DecompressionBombError
-            frames = getattr(image, "n_frames", 1)
-            image.load()
-            image = ImageOps.exif_transpose(image)
-    except Image.DecompressionBombError as error:
-        limit = f"{MAX_PIXELS // 10**6} million pixels"
-        raise UserError(f"{path} has more than {limit}: make it smaller first") from error
-    except UserError:
-        raise
-    except OSError as error:
-        reason = error.strerror or str(error).splitlines()[0]
-        raise UserError(f"{path} cannot be read as a picture ({reason})") from error
-    except Exception as error:  # a damaged file can make a decoder fail in any way it likes
-        raise UserError(f"{path} is a damaged picture ({type(error).__name__}: {error})") from error
-    if frames > 1:
-        warnings.warn(f"{path} has {frames} frames: the first one is used")
-    return image
-
-
-def flatten(image: Image.Image, background: int) -> Image.Image:
-    """RGB of any kind of picture, its transparent parts on a grey of value `background`."""
-    if image.mode.startswith("I;16"):  # PIL's own conversion would clip all above 255 to white
-        pixels = np.asarray(image, dtype=np.float32) / 257
-        return Image.fromarray(pixels.round().astype(np.uint8)).convert("RGB")
-    if image.mode in ("I", "F"):
-        raise UserError("32-bit pixels have no agreed white: save the picture with 8 or 16 bits")
-    if not image.has_transparency_data:
-        return image.convert("RGB")
-    layers = image.convert("RGBA")
-    ground = Image.new("RGBA", layers.size, (background, background, background, 255))
-    return Image.alpha_composite(ground, layers).convert("RGB")
-
-
-def square(image: Image.Image, size: int) -> Image.Image:
-    """The middle square, resized; shrinking averages over all pixels, so nothing aliases."""
-    side = min(image.size)
-    left, top = (image.width - side) // 2, (image.height - side) // 2
-    box = (left, top, left + side, top + side)
-    return image.resize((size, size), Image.Resampling.BICUBIC, box=box)

@@ -38,10 +38,17 @@ def import_matplotlib():
 
 @contextmanager
 def notes(say) -> Iterator[None]:
-    """Within it warnings are lines for the user, whatever PYTHONWARNINGS asks: say("note: ...")."""
+    """Within it a warning is a line for the user, said once, whatever PYTHONWARNINGS asks."""
+    said: set[str] = set()
+
+    def show(message, *_, **__) -> None:
+        if str(message) not in said:
+            said.add(str(message))
+            say(f"note: {message}")
+
     with warnings.catch_warnings():
         warnings.resetwarnings()
         for kind in QUIET:
             warnings.simplefilter("ignore", kind)
-        warnings.showwarning = lambda message, *_, **__: say(f"note: {message}")
+        warnings.showwarning = show
         yield

@@ -13,15 +13,15 @@ from torch import Tensor, nn
 
 from minidiff import ode
 from minidiff.equations import classifier_free_guidance, linear_path, linear_velocity
-from minidiff.mnist import unet as blocks
 from minidiff.mnist.ddpm import Example, check_digits, noise_like, squared_error
 from minidiff.mnist.unet import ClassConditionalUNet, concat
+from minidiff.mnist.unet import TimeConditionalUNet as AddedTimeUNet
 from minidiff.noise import SeededNoise
 
 FRAMES = 15  # pictures of the way that class_fm_sample keeps of each digit, about
 
 
-class TimeConditionalUNet(blocks.TimeConditionalUNet):
+class TimeConditionalUNet(AddedTimeUNet):
     """The velocity at x (N, 1, 28, 28) and t (N,) in [0, 1].  Course 2.1.
 
     As the DDPM's, but time multiplies the feature maps, where it is added there.

@@ -10,23 +10,25 @@ from minidiff.deepfloyd.checkpoint import (
     attends_to_text_alone,
     build,
     check_headers,
-    find_weights,
+    choose_unet,
     open_weights,
     read_json,
 )
 from minidiff.deepfloyd.scheduler import SchedulerConfig
 from minidiff.deepfloyd.t5 import T5Config, T5Encoder
-from minidiff.deepfloyd.text import ALIASES
+from minidiff.deepfloyd.text import ALIASES, find_text_weights
 from minidiff.deepfloyd.tokenizer import Tokenizer
 from minidiff.deepfloyd.unet import UNet
 from minidiff.deepfloyd.unet_config import UNetConfig
 from minidiff.errors import UserError
 from minidiff.io.devices import free_memory, pick_device
-from minidiff.weights.known import REPOSITORIES, is_stage_2, name_of, unet_config
+from minidiff.weights.folder import need_checkpoint
+from minidiff.weights.known import is_stage_2, name_of, unet_config
 from minidiff.weights.manifest import differences, read_manifest
 
 # Beside the weights: activations of a few pictures, and what torch itself takes.
 SPARE_BYTES = 1 << 30
+NOT_THERE = "not there"  # a folder of its own that nobody fetched: prompts may come as embeddings
 
 
 @dataclass
@@ -45,19 +47,19 @@ def check(folder: str | Path) -> None:
 
     A second stage has neither text encoder nor tokenizer: it takes the first one's.
     """
-    folder = Path(folder)
-    refuse_other_kinds(folder)
+    folder, device = Path(folder).expanduser(), pick_device()
+    need_checkpoint(folder)
     config = read_json(folder / "unet" / "config.json")
     print(f"{folder}: {name_of(config)}")
     examine = {
-        "unet": lambda part: check_unet(part, folder, config),
+        "unet": lambda part: check_unet(part, folder, config, device),
         "scheduler": lambda part: check_scheduler(part, folder),
     }
     if is_stage_2(config):
         examine["noising"] = lambda part: check_noising(folder)
     else:
         examine["tokenizer"] = lambda part: check_tokenizer(part, folder)
-        examine["text_encoder"] = lambda part: check_text_encoder(part, folder)
+        examine["text_encoder"] = lambda part: check_text_encoder(part, folder, device)
     parts = [examined(Part(name), look) for name, look in examine.items()]
     for part in parts:
         print(f"  {part.name:<14}{part.says or 'cannot be used: ' + part.fault}")
@@ -75,43 +77,11 @@ def examined(part: Part, look) -> Part:
     return part
 
 
-# --- what kind of folder ----------------------------------------------------------------------
-
-
-def refuse_other_kinds(folder: Path) -> None:
-    """UserError for a folder that is no official one, with what it seems to be instead."""
-    if not folder.is_dir():
-        pulls = f"`python -m minidiff weights pull {folder.name.removesuffix('-v1.0')}` fetches it"
-        known = folder.name in {repo.split("/")[1] for repo in REPOSITORIES.values()}
-        raise UserError(f"there is no folder {folder}" + f"; {pulls}" * known)
-    if (folder / "unet").is_dir():
-        return
-    if (folder.parent / "unet").is_dir():
-        raise UserError(f"{folder} is one part of a checkpoint: check {folder.parent} instead")
-    inner = [*folder.glob("*/unet/config.json"), *folder.glob("snapshots/*/unet/config.json")]
-    if inner:
-        other = sorted(inner)[0].parents[1]
-        raise UserError(f"{folder} is no checkpoint, but it holds one: check {other}")
-    names = {path.name for path in folder.iterdir()}
-    if "config.yml" in names or "pytorch_model.bin" in names:
-        raise UserError(
-            f"{folder} holds the original release's format (config.yml, pytorch_model.bin), which"
-            " is not read here; the same repository has the folders unet, scheduler, tokenizer and"
-            " text_encoder: fetch those, or use `python -m minidiff weights pull`"
-        )
-    if folder.name.endswith(".part"):
-        raise UserError(f"{folder} is a pull that is not done: run the same pull again")
-    raise UserError(
-        f"{folder} is no checkpoint: it has no folder unet, but "
-        + (", ".join(sorted(names)[:8]) or "is empty")
-    )
-
-
 # --- its parts --------------------------------------------------------------------------------
 
 
-def check_unet(part: Part, folder: Path, config: dict) -> str:
-    part.files = find_weights(folder / "unet", "diffusion_pytorch_model", fp16_first=True)
+def check_unet(part: Part, folder: Path, config: dict, device: torch.device) -> str:
+    part.files, _ = choose_unet(folder, device)  # the files that drawing would open
     said = describe(part)
     shape = UNetConfig.from_dict(config)
     if shape.upscales:
@@ -122,16 +92,19 @@ def check_unet(part: Part, folder: Path, config: dict) -> str:
     return said
 
 
-def check_text_encoder(part: Part, folder: Path) -> str:
+def check_text_encoder(part: Part, folder: Path, device: torch.device) -> str:
     if not (folder / "text_encoder").exists():
-        raise UserError("not there")
+        raise UserError(NOT_THERE)
     config = T5Config.from_dict(read_json(folder / "text_encoder" / "config.json"))
-    part.files = find_weights(folder / "text_encoder", "model", fp16_first=True)
+    _, dtype = choose_unet(folder, device)
+    part.files = find_text_weights(folder, dtype)
     check_headers(build(lambda: T5Encoder(config)), part.files, ALIASES)
     return describe(part)
 
 
 def check_tokenizer(part: Part, folder: Path) -> str:
+    if not (folder / "tokenizer").exists():
+        raise UserError(NOT_THERE)
     return f"{len(Tokenizer.from_folder(folder))} ids"
 
 
@@ -224,18 +197,25 @@ def print_fit(parts: list[Part]) -> None:
 
 
 def print_next(folder: Path, parts: dict[str, Part]) -> None:
-    needed = [part for part in parts.values() if part.fault and part.name != "text_encoder"]
+    text = [n for n in ("tokenizer", "text_encoder") if n in parts and parts[n].fault]
+    needed = [part for name, part in parts.items() if part.fault and name not in text]
     if needed:
         names = ", ".join(part.name for part in needed)
         raise UserError(f"{folder} cannot be used as it is ({names}); see the lines above")
-    if "text_encoder" not in parts:
+    if "noising" in parts:  # a second stage
         print_first(folder)
         return
-    if parts["text_encoder"].fault:
-        print(f"next: give prompts as embeddings:  --weights {folder} --embeddings FILE")
+    broken = [name for name in text if parts[name].fault != NOT_THERE]
+    if broken:
+        names = " and ".join(broken)
         raise UserError(
-            f"{folder} has no text encoder that can be used: pull it with --text-encoder, or give"
-            " precomputed embeddings"
+            f"{folder} has no text encoder that can be used ({names}): fetch it again, or give"
+            " prompts that were encoded before with --embeddings FILE"
         )
+    if text:
+        print("next: usable with prompts that were encoded before, the course's file for example:")
+        print(f'      python -m minidiff sample "a dog" --weights {folder} --embeddings FILE')
+        print("      For prompts of your own, pull it with --text-encoder.")
+        return
     print(f"next: make part-a WEIGHTS={folder}")
     print(f'      python -m minidiff sample "a dog" --weights {folder}')

@@ -1,0 +1,585 @@
+"""Wrong versions of flow matching: path, velocity, Euler, conditioning, guidance, languages."""
+
+from functools import partial
+
+from minidiff.grade.mistakes.mutation import Mutation
+
+EQUATIONS, FLOW = "minidiff/equations.py", "minidiff/mnist/flow.py"
+ODE = "minidiff/ode.py"
+
+path = partial(Mutation, exercise="flow_interpolate", file=EQUATIONS)
+ENDS, MIX = (
+    "t = 1 is the picture, t = 0 the noise",
+    "in between, the two are mixed in straight proportion",
+)
+PATH = "    return (1 - t) * eps + t * x1"
+
+target = partial(Mutation, exercise="flow_velocity", file=FLOW)
+TIMES = "every picture has its own time in [0, 1)"
+NOISE, CONSISTENT = "the noise has variance 1", "x_t lies on the way whose slope is the target"
+LOSS = "the loss is the mean square, in training mode"
+DRAWN = "    t = torch.rand(len(x_1), device=x_1.device, generator=generator)\n    x_0"
+EXAMPLE = "return (linear_path(x_1, x_0, t[:, None, None, None]), t), linear_velocity(x_1, x_0)"
+FORWARD = "    unet.train()\n    return squared_error(unet, flow_example(x_1))"
+
+euler = partial(Mutation, exercise="euler_sample", file=ODE)
+UPDATES, RISE = "the number of updates", "the times rise from t_start and end on exactly 1"
+ASKED = "the field is asked where each step begins"
+STATES = "the walk: its start, and the picture after every step"
+WHOLE = "    whole = int((1 - t_start) / step_size - 1e-9)"
+LIST = "    return [t_start + i * step_size for i in range(whole + 1)] + [1.0]"
+START = (
+    '    """One velocity a step, taken for the whole step.'
+    ' The error of the walk is of order h."""\n'
+)
+WALK = "euler_step(x, velocity(x, t), t_next - t)"
+
+conditioning = partial(Mutation, exercise="flow_conditioning", file=FLOW)
+MULTIPLIES = "time multiplies u and up1"
+SHARE = "a share of p_uncond is dropped, whole classes only"
+CALLED = "the UNet is called with x_t, c, t and mask, and answers the velocity"
+CLASS_LOSS = "the loss is the mean square, in training mode, with dropped classes"
+MASK = "mask = torch.rand(len(c), device=x_1.device, generator=generator) >= p_uncond"
+GIVEN = "return (x_t, c, t, mask), velocity"
+CLASS_FORWARD = (
+    "    unet.train()\n    return squared_error(unet, class_flow_example(x_1, c, p_uncond))"
+)
+
+guidance = partial(Mutation, exercise="flow_guidance", file=FLOW)
+W = "w = 0 is the conditional velocity, and it grows from there"
+CALLS = "both velocities come from one call, masked and told"
+GAMMA = "gamma 0 forgets the digit, 1 is the digit's own, 5 goes beyond"
+GUIDED = "return classifier_free_guidance(u_uncond, u_cond, scale)"
+V = "    return v_cond + w * (v_cond - v_uncond)"
+
+languages = partial(Mutation, exercise="velocity_from_eps", file=EQUATIONS)
+FROM_EPS = "    return d_alpha * (x_t - sigma * eps) / alpha + d_sigma * eps"
+FROM_X1 = "    return d_alpha * x1 + d_sigma * (x_t - alpha * x1) / sigma"
+TO_EPS = "    return (d_alpha * x_t - alpha * v) / (d_alpha * sigma - alpha * d_sigma)"
+TO_X1 = "    return (sigma * v - d_sigma * x_t) / (d_alpha * sigma - alpha * d_sigma)"
+SCORE = "    return (t * v - x_t) / (1 - t)"
+
+FLOW_VERSIONS = [
+    # the path
+    path(
+        name="path-time-reversed",
+        old=PATH,
+        new="    return t * eps + (1 - t) * x1",
+        caught_by=ENDS,
+        hint="Time runs the other way: here t = 0 is the noise and t = 1 the picture.",
+        picture="The noisiest picture stands where the clearest should.",
+    ),
+    path(
+        name="path-roots",
+        old=PATH,
+        new="    return (1 - t) ** 0.5 * eps + t**0.5 * x1",
+        caught_by=MIX,
+        hint="The roots belong to the diffusion of the other edition; this path is straight.",
+        picture="The picture at t = .25 is clearer than it should be, and all are stronger.",
+    ),
+    path(
+        name="path-root-of-the-noise-only",
+        old=PATH,
+        new="    return (1 - t**2) ** 0.5 * eps + t * x1",
+        caught_by=MIX,
+        hint="The noise shrinks as on a circle, so that the variance stays 1; here it is a line.",
+        picture="More noise than there should be, most at t = .75.",
+    ),
+    path(
+        name="path-noise-kept",
+        old=PATH,
+        new="    return eps + t * x1",
+        caught_by=ENDS,
+        hint="The picture is added, but no noise is taken away: t = 1 is not clean.",
+        picture="Noise in every picture, the last one included.",
+    ),
+    path(
+        name="path-picture-kept",
+        old=PATH,
+        new="    return x1 + (1 - t) * eps",
+        caught_by=ENDS,
+        hint="The picture is there in full at every t; at t = 0 there should be noise alone.",
+        picture="The picture shines through at t = 0.",
+    ),
+    path(
+        name="path-noise-subtracted",
+        old=PATH,
+        new="    return t * x1 - (1 - t) * eps",
+        caught_by=ENDS,
+        hint="The noise enters with the wrong sign.",
+        picture="No eye sees it here; the velocity trained on it leads away from the picture.",
+    ),
+    path(
+        name="path-squares",
+        old=PATH,
+        new="    return (1 - t) ** 2 * eps + t**2 * x1",
+        caught_by=MIX,
+        hint="Both parts are squared: half-way there are a quarter and a quarter.",
+        picture="Pale, low in contrast half-way.",
+    ),
+    path(
+        name="path-not-weighted",
+        old=PATH,
+        new="    return eps + t * (x1 + eps)",
+        caught_by=ENDS,
+        hint="From the noise one goes by t times the difference, picture minus noise, not the sum.",
+        picture="Ever noisier as t grows.",
+    ),
+    # what is learned
+    target(
+        name="velocity-sign",
+        file=EQUATIONS,
+        old="    return x1 - eps",
+        new="    return eps - x1",
+        caught_by="the velocity leads from the noise to the picture",
+        hint="The velocity points from the picture back to the noise: the sign is wrong.",
+        picture="Samples run away from every digit and blow up.",
+    ),
+    target(
+        name="velocity-is-the-picture",
+        file=EQUATIONS,
+        old="    return x1 - eps",
+        new="    return x1",
+        caught_by="the velocity leads from the noise to the picture",
+        hint="The target is the clean picture; a velocity is the difference between both ends.",
+        picture="A low loss, and samples that keep all their noise.",
+    ),
+    target(
+        name="velocity-is-the-noise",
+        file=EQUATIONS,
+        old="    return x1 - eps",
+        new="    return eps",
+        caught_by="the velocity leads from the noise to the picture",
+        hint="The target is the noise, as in the DDPM. Here it is the way from noise to picture.",
+        picture="Samples are noise, twice as strong.",
+    ),
+    target(
+        name="velocity-from-x_t",
+        old=EXAMPLE,
+        new="x_t = linear_path(x_1, x_0, t[:, None, None, None])\n"
+        "    return (x_t, t), linear_velocity(x_1, x_t)",
+        caught_by=NOISE,
+        hint="The target is the rest of the way from x_t, which shrinks with t, not the slope.",
+        picture="Samples stop half-way: pale digits under noise.",
+    ),
+    target(
+        name="example-time-reversed",
+        old="(linear_path(x_1, x_0, t[:, None, None, None]), t)",
+        new="(linear_path(x_1, x_0, 1 - t[:, None, None, None]), t)",
+        caught_by=CONSISTENT,
+        hint="The UNet is told t for a picture that was mixed at 1 - t.",
+        picture="Samples are noise: at t = 0 the network expects a clean picture.",
+    ),
+    target(
+        name="one-time-per-batch",
+        old=DRAWN,
+        new="    t = torch.rand(1, device=x_1.device).expand(len(x_1))\n    x_0",
+        caught_by=TIMES,
+        hint="The whole batch shares one time: the loss jumps from step to step.",
+        picture="A loss curve like a seismograph; poorer digits after the same epochs.",
+    ),
+    target(
+        name="time-as-index",
+        old=DRAWN,
+        new="    t = torch.randint(0, 50, (len(x_1),), device=x_1.device).to(x_1.dtype)\n    x_0",
+        caught_by=TIMES,
+        hint="t is an index 0..49; it should be a time in [0, 1), drawn with torch.rand.",
+        picture="A loss in the hundreds: the path is followed far beyond its end.",
+    ),
+    target(
+        name="time-normal",
+        old=DRAWN,
+        new="    t = torch.sigmoid(torch.randn(len(x_1), device=x_1.device))\n    x_0",
+        caught_by=TIMES,
+        hint="t comes from the middle most often (as in Stable Diffusion 3); here it is uniform.",
+        picture="Another loss; hardly any difference to be seen.",
+    ),
+    target(
+        name="noise-uniform",
+        old="    x_0 = noise_like(x_1, generator)\n",
+        new="    x_0 = torch.rand(x_1.shape, device=x_1.device, dtype=x_1.dtype)\n",
+        caught_by=NOISE,
+        hint="The noise is uniform in [0, 1]; sampling begins with Gaussian noise.",
+        picture="A low loss, and samples that are smears.",
+    ),
+    target(
+        name="flow-trained-in-eval-mode",
+        old=FORWARD,
+        new=FORWARD.replace("unet.train()", "unet.eval()"),
+        caught_by=LOSS,
+        hint="The UNet is trained in eval mode: BatchNorm never learns its statistics.",
+        picture="Training is unstable.",
+    ),
+    # Euler
+    euler(
+        name="euler-no-step-size",
+        file=EQUATIONS,
+        old="    return x_t + h * v",
+        new="    return x_t + v",
+        caught_by="one step: the velocity, times the length of the step",
+        hint="The whole velocity is added in every step: it has to be scaled by h.",
+        picture="White and black blots, fifty times too strong.",
+    ),
+    euler(
+        name="euler-backwards",
+        file=EQUATIONS,
+        old="    return x_t + h * v",
+        new="    return x_t - h * v",
+        caught_by="one step: the velocity, times the length of the step",
+        hint="The step goes against the velocity, away from the picture.",
+        picture="Noise that grows stronger and stronger.",
+    ),
+    euler(
+        name="one-step-by-t",
+        file=EQUATIONS,
+        old="    return x_t + (1 - t) * v",
+        new="    return x_t + t * v",
+        caught_by="one long step goes the rest of the way",
+        hint="t of the way lie behind; what is left to go is 1 - t.",
+        picture="At t = .25 a noisy picture, at t = .75 one with its noise inverted.",
+    ),
+    euler(
+        name="one-step-without-length",
+        file=EQUATIONS,
+        old="    return x_t + (1 - t) * v",
+        new="    return x_t + v",
+        caught_by="one long step goes the rest of the way",
+        hint="One step from t goes 1 - t of the way, not all of it.",
+        picture="Overshot: the noise shows inverted, most at t = .75.",
+    ),
+    euler(
+        name="one-step-minus",
+        file=EQUATIONS,
+        old="    return x_t + (1 - t) * v",
+        new="    return x_t - (1 - t) * v",
+        caught_by="one long step goes the rest of the way",
+        hint="The step goes against the velocity: more noise instead of less.",
+        picture="Twice the noise.",
+    ),
+    euler(
+        name="last-step-overshoots",
+        old=LIST,
+        new="    return [t_start + i * step_size for i in range(whole + 2)]",
+        caught_by=RISE,
+        hint="The last step has its full length and goes beyond t = 1; it must be shortened.",
+        picture="From t = .93 a little too much contrast.",
+    ),
+    euler(
+        name="last-step-left-out",
+        old=LIST,
+        new="    return [t_start + i * step_size for i in range(whole + 1)]",
+        caught_by=UPDATES,
+        hint="The walk stops before t = 1: a last, shorter step is missing.",
+        picture="A thin layer of noise is left.",
+    ),
+    euler(
+        name="step-added-by-rounding",
+        old=WHOLE,
+        new="    whole = math.ceil((1 - t_start) / step_size + 1e-9) - 1",
+        caught_by=UPDATES,
+        hint="Rounding adds a step of almost no length: count the updates, 50 from 0 with .02.",
+        picture="None, but one call of the network is wasted.",
+    ),
+    euler(
+        name="steps-from-zero",
+        old=LIST,
+        new="    return [i * step_size for i in range(whole + 1)] + [1.0]",
+        caught_by=RISE,
+        hint="The times begin at 0, not at t_start: a half-noised picture is told it is all noise.",
+        picture="Edits that are washed out.",
+    ),
+    euler(
+        name="asked-at-the-end",
+        old=WALK,
+        new=WALK.replace("velocity(x, t)", "velocity(x, t_next)"),
+        caught_by=ASKED,
+        hint="The velocity is asked at the time where the step ends, of a picture where it begins.",
+        picture="Slightly soft; at the last step the network is asked beyond what it learned.",
+    ),
+    euler(
+        name="walk-forgets-its-start",
+        old=START + "    yield x\n",
+        new=START,
+        caught_by=STATES,
+        hint="The starting point is not yielded.",
+        picture="The strip of states lacks its first picture.",
+    ),
+    # conditioning
+    conditioning(
+        name="flow-time-added",
+        old="        u = u * self.fc1_t(t)\n",
+        new="        u = u + self.fc1_t(t)\n",
+        caught_by=MULTIPLIES,
+        hint="Time is added to u, as in the DDPM of 2024; here it multiplies.",
+        picture="Samples like the others: the network learns with either.",
+    ),
+    conditioning(
+        name="flow-second-time-added",
+        old="self.up1(concat(u, x3)) * self.fc2_t(t)",
+        new="self.up1(concat(u, x3)) + self.fc2_t(t)",
+        caught_by=MULTIPLIES,
+        hint="The second time is added to up1; here both multiply.",
+        picture="Samples like the others: the network learns with either.",
+    ),
+    conditioning(
+        name="flow-second-time-forgotten",
+        old="self.up1(concat(u, x3)) * self.fc2_t(t)",
+        new="self.up1(concat(u, x3))",
+        caught_by=MULTIPLIES,
+        hint="Time enters once, at u; up1 wants it, too.",
+        picture="A slightly higher loss.",
+    ),
+    conditioning(
+        name="flow-time-before-unflatten-only",
+        old="        u = u * self.fc1_t(t)\n",
+        new="        u = u\n",
+        caught_by=MULTIPLIES,
+        hint="u is not told the time.",
+        picture="A slightly higher loss.",
+    ),
+    conditioning(
+        name="flow-time-multiplies-before-up1",
+        old="        up1 = self.up1(concat(u, x3)) * self.fc2_t(t)\n",
+        new="        up1 = self.up1(concat(u, x3))\n        x2 = x2 * self.fc2_t(t)\n",
+        caught_by=MULTIPLIES,
+        hint="The second time multiplies the skip x2; it belongs to up1.",
+        picture="A slightly higher loss.",
+    ),
+    conditioning(
+        name="flow-time-plus-one",
+        old="        u = u * self.fc1_t(t)\n",
+        new="        u = u * (1 + self.fc1_t(t))\n",
+        caught_by=MULTIPLIES,
+        hint="u is multiplied by 1 + t_1: a good idea of other networks, but not the course's.",
+        picture="Samples like the others.",
+    ),
+    conditioning(
+        name="flow-dropout-inverted",
+        old=MASK,
+        new=MASK.replace(">=", "<"),
+        caught_by=SHARE,
+        hint="The class is kept where it should be dropped: nine in ten are never told.",
+        picture="Guided samples are digits of any kind.",
+    ),
+    conditioning(
+        name="flow-dropout-forgotten",
+        old=MASK,
+        new="mask = torch.ones(len(c), device=x_1.device)",
+        caught_by=SHARE,
+        hint="No class is ever dropped, so that nothing unconditional is learned.",
+        picture="Guided samples with odd strokes: the unconditional velocity was never trained.",
+    ),
+    conditioning(
+        name="flow-mask-of-time",
+        old=MASK,
+        new="mask = t >= p_uncond",
+        caught_by=SHARE,
+        hint="The class is dropped where t is small, not by chance: sampling begins just there.",
+        picture="The first steps know no unconditional velocity of later times.",
+    ),
+    conditioning(
+        name="class-and-time-exchanged",
+        old=GIVEN,
+        new="return (x_t, t, c, mask), velocity",
+        caught_by=CALLED,
+        hint="The UNet takes the digit before the time: c and t have changed places.",
+        picture="None: the one-hot vector cannot be made of a time.",
+    ),
+    conditioning(
+        name="class-target-is-the-picture",
+        old=GIVEN,
+        new="return (x_t, c, t, mask), x_1",
+        caught_by=CALLED,
+        hint="The target is the clean picture; it should be the velocity.",
+        picture="A low loss, and samples that keep all their noise.",
+    ),
+    conditioning(
+        name="class-flow-in-eval-mode",
+        old=CLASS_FORWARD,
+        new=CLASS_FORWARD.replace("unet.train()", "unet.eval()"),
+        caught_by=CLASS_LOSS,
+        hint="The UNet is trained in eval mode: BatchNorm never learns its statistics.",
+        picture="Training is unstable.",
+    ),
+    # guidance
+    guidance(
+        name="w-is-gamma",
+        file=EQUATIONS,
+        old=V,
+        new="    return v_uncond + w * (v_cond - v_uncond)",
+        caught_by=W,
+        hint="This is the other edition's gamma; w counts from the conditional velocity, w = 0.",
+        picture="Guidance one weaker than asked for; at w = 0 the prompt is ignored.",
+    ),
+    guidance(
+        name="w-difference-reversed",
+        file=EQUATIONS,
+        old=V,
+        new="    return v_cond + w * (v_uncond - v_cond)",
+        caught_by=W,
+        hint="The difference points away from the prompt.",
+        picture="Anything but what was asked for.",
+    ),
+    guidance(
+        name="w-conditional-only",
+        file=EQUATIONS,
+        old=V,
+        new="    return (1 + w) * v_cond",
+        caught_by=W,
+        hint="The unconditional velocity is missing: the result is only stronger.",
+        picture="Burnt-out colours.",
+    ),
+    guidance(
+        name="gamma-is-w",
+        old=GUIDED,
+        new="return u_cond + scale * (u_cond - u_uncond)",
+        caught_by=GAMMA,
+        hint="This is the other edition's w; gamma = 1 is the digit's own velocity.",
+        picture="Digits a little bolder than asked for.",
+    ),
+    guidance(
+        name="flow-halves-exchanged",
+        old="u_uncond, u_cond = unet(",
+        new="u_cond, u_uncond = unet(",
+        caught_by=GAMMA,
+        hint="The two halves of the answer have changed places.",
+        picture="Blots: guidance pushes away from the digit.",
+    ),
+    guidance(
+        name="flow-always-told",
+        old="told = torch.cat([torch.zeros_like(c), torch.ones_like(c)])",
+        new="told = torch.cat([torch.ones_like(c), torch.ones_like(c)])",
+        caught_by=CALLS,
+        hint="The digit is told both times, so that guidance has nothing to push along.",
+        picture="As with gamma = 1, whatever the scale.",
+    ),
+    guidance(
+        name="flow-never-told",
+        old="told = torch.cat([torch.zeros_like(c), torch.ones_like(c)])",
+        new="told = torch.cat([torch.zeros_like(c), torch.zeros_like(c)])",
+        caught_by=CALLS,
+        hint="The digit is told neither time.",
+        picture="Digits of any kind.",
+    ),
+    guidance(
+        name="flow-time-as-index",
+        old="times = torch.full((2 * len(x),), t, device=x.device)",
+        new="times = torch.full((2 * len(x),), 300 * t, device=x.device)",
+        caught_by=CALLS,
+        hint="The UNet is told the number of the step; it learned times in [0, 1].",
+        picture="Noise from the second step on.",
+    ),
+    guidance(
+        name="flow-time-reversed-in-sampling",
+        old="times = torch.full((2 * len(x),), t, device=x.device)",
+        new="times = torch.full((2 * len(x),), 1 - t, device=x.device)",
+        caught_by=CALLS,
+        hint="The UNet is told 1 - t: time runs from noise at 0 to clean at 1 here.",
+        picture="Noise: at the start the network believes the picture to be clean.",
+    ),
+    # three languages
+    languages(
+        name="v-from-eps-no-division",
+        old=FROM_EPS,
+        new="    return d_alpha * (x_t - sigma * eps) + d_sigma * eps",
+        caught_by="v from eps",
+        hint="What is left of x_t without its noise is alpha x1: divide by alpha.",
+        picture="Too slow near t = 0: grey pictures.",
+    ),
+    languages(
+        name="v-from-eps-sign",
+        old=FROM_EPS,
+        new="    return d_alpha * (x_t - sigma * eps) / alpha - d_sigma * eps",
+        caught_by="v from eps",
+        hint="The noise's part has the wrong sign; d_sigma is negative already.",
+        picture="The noise doubles instead of going away.",
+    ),
+    languages(
+        name="v-from-eps-plus-noise",
+        old=FROM_EPS,
+        new="    return d_alpha * (x_t + sigma * eps) / alpha + d_sigma * eps",
+        caught_by="v from eps",
+        hint="The noise is added to x_t where it should be taken away.",
+        picture="Twice the noise.",
+    ),
+    languages(
+        name="v-without-derivatives",
+        old=FROM_EPS,
+        new="    return (x_t - sigma * eps) / alpha - eps",
+        caught_by="v from eps",
+        hint="This is x1 - eps: right on the linear path, wrong on every other.",
+        picture="Right in flow coordinates; on a cosine path too fast at one end.",
+    ),
+    languages(
+        name="v-alpha-for-its-derivative",
+        old=FROM_EPS,
+        new="    return alpha * (x_t - sigma * eps) / alpha + d_sigma * eps",
+        caught_by="v from eps",
+        hint="alpha stands where its derivative should.",
+        picture="Too slow near t = 0.",
+    ),
+    languages(
+        name="v-from-x1-by-alpha",
+        old=FROM_X1,
+        new="    return d_alpha * x1 + d_sigma * (x_t - alpha * x1) / alpha",
+        caught_by="v from x1",
+        hint="What is left of x_t without the picture is sigma eps: divide by sigma.",
+        picture="Too much noise taken away near t = 0.",
+    ),
+    languages(
+        name="v-from-x1-whole-picture",
+        old=FROM_X1,
+        new="    return d_alpha * x1 + d_sigma * (x_t - x1) / sigma",
+        caught_by="v from x1",
+        hint="x_t holds alpha of the picture, not all of it.",
+        picture="Dark shapes where the picture is.",
+    ),
+    languages(
+        name="eps-from-v-sign",
+        old=TO_EPS,
+        new="    return (alpha * v - d_alpha * x_t) / (d_alpha * sigma - alpha * d_sigma)",
+        caught_by="eps from v",
+        hint="The noise comes out with the wrong sign.",
+        picture="Twice the noise.",
+    ),
+    languages(
+        name="eps-from-v-no-determinant",
+        old=TO_EPS,
+        new="    return d_alpha * x_t - alpha * v",
+        caught_by="eps from v",
+        hint="The determinant is 1 on the linear path only: divide by it.",
+        picture="Right in flow coordinates, too strong or weak elsewhere.",
+    ),
+    languages(
+        name="x1-from-v-plus",
+        old=TO_X1,
+        new="    return (sigma * v + d_sigma * x_t) / (d_alpha * sigma - alpha * d_sigma)",
+        caught_by="x1 from v",
+        hint="d_sigma x_t is to be taken away; d_sigma is negative, so this adds up wrongly.",
+        picture="A negative of the picture under noise.",
+    ),
+    languages(
+        name="score-without-scale",
+        old=SCORE,
+        new="    return t * v - x_t",
+        caught_by="the score is -eps / sigma",
+        hint="This is -eps; the score is divided by sigma = 1 - t.",
+        picture="A noisy sampler that adds too little: grain.",
+    ),
+    languages(
+        name="score-by-t",
+        old=SCORE,
+        new="    return (t * v - x_t) / t",
+        caught_by="the score is -eps / sigma",
+        hint="The noise's scale is 1 - t, not t.",
+        picture="Infinite at t = 0.",
+    ),
+    languages(
+        name="score-sign",
+        old=SCORE,
+        new="    return (x_t - t * v) / (1 - t)",
+        caught_by="the score is -eps / sigma",
+        hint="The score points to more likely pictures, so away from the noise: the sign is wrong.",
+        picture="A noisy sampler that runs away.",
+    ),
+]

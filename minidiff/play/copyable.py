@@ -1,0 +1,31 @@
+"""The call that makes the same picture elsewhere: in Python, and on the command line."""
+
+import shlex
+from collections.abc import Sequence
+
+
+def python_call(verb: str, *given, **words) -> str:
+    """`studio.draw("a cat", seeds=[180], ...)`, ready to run."""
+    told = [repr(value) for value in given]
+    told += [f"{name}={value!r}" for name, value in words.items() if value not in (None, "")]
+    return f"import minidiff\n\nstudio = minidiff.open()\nstudio.{verb}({', '.join(told)})\n"
+
+
+def command(verb: str, *given: str, **words) -> str:
+    """`python -m minidiff sample "a cat" --seeds 180 ...`, ready for a shell."""
+    parts = ["python", "-m", "minidiff", verb, *map(str, given)]
+    for name, value in words.items():
+        if value in (None, ""):
+            continue
+        option = "--" + name.replace("_", "-")
+        values = value if isinstance(value, list) else [value]
+        # a text that begins with a dash would be taken for an option
+        single = len(values) == 1 and str(values[0]).startswith("-")
+        parts += [f"{option}={values[0]}"] if single else [option, *map(str, values)]
+    return " ".join(map(shlex.quote, parts)) + "\n"
+
+
+def seed_range(seeds: Sequence[int]) -> str:
+    """Seeds that follow one another, as --seeds takes them."""
+    first, last = min(seeds), max(seeds)
+    return str(first) if first == last else f"{first}-{last}"

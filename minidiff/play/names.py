@@ -1,0 +1,43 @@
+"""What a model can be asked for: names that complete as one types, and a few examples."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from minidiff.deepfloyd.checkpoint import read_json
+from minidiff.deepfloyd.embeddings import PrecomputedText
+
+NAMES_FILE = "tokenizer/emoji_names.json"  # of a checkpoint that knows names only
+DEMO_EXAMPLES = (
+    "a cat", "red heart", "a rocket", "a fluent emoji of pizza", "a red apple on a blue background",
+    "sunflower",
+)  # fmt: skip
+COURSE_EXAMPLES = (
+    "a high quality photo", "a rocket ship", "a man wearing a hat",
+    "an oil painting of a snowy mountain village", "a lithograph of waterfalls",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class KnownPrompts:
+    """names complete in a field, the shortest first; free: other prompts may be typed too."""
+
+    names: Sequence[str]
+    examples: Sequence[str]
+    free: bool = True
+
+
+def known_prompts(model) -> KnownPrompts:
+    if isinstance(model.encode, PrecomputedText):  # nothing else can be asked for
+        known = tuple(prompt for prompt in model.encode.embeddings if prompt)
+        return KnownPrompts(known, known[:6], free=False)
+    names = read_names(model.folder)
+    return KnownPrompts(names or COURSE_EXAMPLES, DEMO_EXAMPLES if names else COURSE_EXAMPLES)
+
+
+def read_names(folder) -> tuple[str, ...]:
+    """The names in a checkpoint's folder, () where it lists none."""
+    path = folder / NAMES_FILE
+    if not path.is_file():
+        return ()
+    names = {str(name) for name in read_json(path).values()}
+    return tuple(sorted(names, key=lambda name: (len(name), name)))

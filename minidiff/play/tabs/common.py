@@ -1,0 +1,116 @@
+"""What the tabs share: the desk they work at, the controls of a walk, links into the book."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import gradio as gr
+
+from minidiff.plan import read_defaults
+from minidiff.play.live import Stops
+from minidiff.play.names import known_prompts
+from minidiff.samplers import SAMPLERS
+from minidiff.studio import Studio
+
+MODEL = "model"  # all that draws waits in one queue: one model, one walk at a time
+QUIET = {"queue": False, "show_progress": "hidden"}  # of events that answer at once
+FEW_STEPS, GOOD_SAMPLER = 12, "dpm++"  # where the checkpoint recommends a long walk
+
+
+class Desk:
+    """One studio, and who has asked it to stop."""
+
+    def __init__(self, studio: Studio, weights: str | None):
+        self.studio, self.weights = studio, weights
+        self.stops = Stops()
+        self.prompts = known_prompts(studio.model)
+
+    def begin(self, request: gr.Request) -> Callable[[], bool]:
+        return self.stops.begin(request.session_hash)
+
+    def stop(self, request: gr.Request) -> None:
+        self.stops.stop(request.session_hash)
+
+    def forget(self, request: gr.Request) -> None:
+        self.stops.forget(request.session_hash)
+
+
+def in_background(work: Callable[[], object]) -> None:
+    threading.Thread(target=work, daemon=True).start()
+
+
+def prompt_box(desk: Desk, value, label: str, several: bool = False) -> gr.Dropdown:
+    """A field that completes the names the model knows; other texts may be typed."""
+    free = desk.prompts.free
+    return gr.Dropdown(
+        list(desk.prompts.names), value=value, label=label, multiselect=several,
+        allow_custom_value=free, num_choices_shown=40,
+    )  # fmt: skip
+
+
+@dataclass
+class WalkControls:
+    """How a walk goes: the components, in the order of `words`."""
+
+    components: list[gr.components.Component]
+
+    @staticmethod
+    def words(steps: float, sampler: str, guidance: float, negative: str) -> dict:
+        """What studio functions take."""
+        return {
+            "steps": int(steps),
+            "sampler": sampler,
+            "guidance": float(guidance),
+            "negative": negative or "",
+        }
+
+
+def walk_controls(desk: Desk, guidance: float | None = None, steps: int | None = None):
+    """Steps, sampler, guidance, negative prompt; at first as the checkpoint recommends."""
+    advice = read_defaults(desk.studio.model.folder)
+    few = advice.steps <= 25
+    with gr.Accordion("How it walks", open=False):
+        with gr.Row():
+            count = gr.Slider(
+                2, 100, value=steps or (advice.steps if few else FEW_STEPS), step=1, label="Steps"
+            )
+            sampler = gr.Dropdown(
+                list(SAMPLERS), value=advice.sampler if few else GOOD_SAMPLER, label="Sampler"
+            )
+        scale = gr.Slider(
+            0, 15, value=guidance or advice.guidance, step=0.5, label="Guidance (1 is none)"
+        )
+        negative = gr.Textbox("", label="Negative prompt", placeholder="what to steer away from")
+    return WalkControls([count, sampler, scale, negative])
+
+
+def seed_controls(tries: int = 1, most: int = 8) -> list[gr.components.Component]:
+    with gr.Row():
+        seed = gr.Number(180, label="Seed", precision=0, minimum=0)
+        count = gr.Slider(1, most, value=tries, step=1, label="Tries")
+    return [seed, count]
+
+
+def seed_list(seed: float, count: float) -> list[int]:
+    return [int(seed or 0) + i for i in range(int(count))]
+
+
+def buttons(word: str) -> tuple[gr.Button, gr.Button]:
+    """What starts a tab's work, and what stops it."""
+    with gr.Row():
+        return gr.Button(word, variant="primary"), gr.Button("Stop", variant="stop")
+
+
+def on_click(desk: Desk, button: gr.Button, stop: gr.Button, function, inputs, outputs) -> None:
+    """Run a generator at a click, one at a time on the whole page; stop it at another."""
+    button.click(
+        function, inputs, outputs, concurrency_id=MODEL, concurrency_limit=1,
+        show_progress="hidden", trigger_mode="multiple",
+    )  # fmt: skip
+    stop.click(desk.stop, None, None, queue=False, show_progress="hidden")
+
+
+def chapters(*numbers: str) -> None:
+    """Links to the chapters that a tab is about."""
+    links = ", ".join(f'<a href="/?tab=read&chapter={n}">chapter {n}</a>' for n in numbers)
+    gr.HTML(f'<p class="chapters">In the book: {links}</p>')
