@@ -17,6 +17,8 @@ CONFIG = SimpleNamespace(
     norm_num_groups=4,
     norm_eps=1e-5,
     embed_dim=10,
+    resnet_out_scale_factor=1.0,
+    only_cross_attention=False,
 )
 
 # --- the timestep -------------------------------------------------------------------------------
