@@ -106,16 +106,17 @@ train-mnist: $(call needs,dev) ## train Part B's models: MODELS= SEEDS= EPOCHS= 
 	$(minidiff) train-mnist $(call opt,MODELS,models) $(call opt,SEEDS,seeds) \
 	  $(call opt,EPOCHS,epochs) $(call opt,DATA,dataset) $(call opt,MODE,mode) $(call opt,OUT,out)
 
-eval-mnist: $(call needs,dev) ## measure Part B's models: WEIGHTS= SAMPLES=
-	$(minidiff) eval-mnist $(call opt,WEIGHTS,weights) $(call opt,SAMPLES,samples) \
-	  $(call opt,OUT,out)
+eval-mnist: $(call needs,dev) ## measure Part B's models: EDITION= WEIGHTS= SAMPLES= WALKS= DIGITS=
+	$(minidiff) eval-mnist $(call opt,EDITION,edition) $(call opt,WEIGHTS,weights) \
+	  $(call opt,SAMPLES,samples) $(call opt,WALKS,walks) $(call opt,DIGITS,digits) $(call opt,OUT,out)
 
 train-emoji: $(call needs,train) ## train the demo on a GPU, or its STAGE=2 anywhere: STEPS= or SECONDS=
 	$(minidiff) train-emoji $(call opt,STAGE,stage) $(call opt,STEPS,steps) $(call opt,SECONDS,seconds) \
 	  $(call opt,BATCH,batch) $(call opt,START_FROM,start-from) $(call opt,OUT,out)
 
-eval-demo: $(call needs,dev) ## measure what the demo draws: WEIGHTS= FAST=1
-	$(minidiff) eval-demo $(call opt,WEIGHTS,weights) $(call flag,FAST,fast) $(call opt,OUT,out)
+eval-demo: $(call needs,dev) ## measure what the demo draws: WEIGHTS= FAST=1 ONLY= SAMPLES=
+	$(minidiff) eval-demo $(call opt,WEIGHTS,weights) $(call flag,FAST,fast) $(call opt,OUT,out) \
+	  $(call opt,ONLY,only) $(call opt,SAMPLES,samples)
 
 bench: $(call needs,parity) ## time it on a GPU against diffusers: PARTS="step loop mnist ..."
 	$(PY) -m tests.bench $(if $(call given,PARTS),$$PARTS)

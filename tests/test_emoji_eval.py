@@ -1,6 +1,5 @@
 """The rule that judges the demo's samples, and every measurement run once on a tiny model."""
 
-import functools
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -10,21 +9,25 @@ import pytest
 import torch
 from PIL import Image
 
+from minidiff.deepfloyd.scheduler import SchedulerConfig
 from minidiff.deepfloyd.unet import UNet
 from minidiff.deepfloyd.unet_config import UNetConfig
 from minidiff.emoji import (
     evaluate,
     illusions,
     judge,
+    measure_grounds,
     measure_noise,
+    measure_phrase,
     measure_samples,
+    measure_walks,
     prompts,
     sheets,
     workbench,
 )
 from minidiff.emoji.data import SETS, Record
 from minidiff.errors import UserError
-from minidiff.schedule import cosine_schedule
+from minidiff.schedule import cosine_schedule, course_pairs
 
 FULL = prompts.read_prompts()
 DRAWN = {**FULL, **{key: FULL[key][::25] for key in ("naming", "pairs", "held_out")}}
@@ -143,6 +146,7 @@ class TinyModel:
 
     name = "tiny"
     folder = Path("no folder")
+    scheduler = SchedulerConfig()
     device = torch.device("cpu")
     sample_size = 64
 
@@ -176,6 +180,7 @@ class TinyModel:
         )
         self.fast_unet = self.unet
         self.schedule = cosine_schedule()
+        self.scheduler = SchedulerConfig(thresholding=False, clip_sample=True)
 
     def encode(self, texts: list[str]) -> torch.Tensor:
         states = [
@@ -186,10 +191,21 @@ class TinyModel:
 
 @pytest.fixture(scope="module")
 def bench(world):
-    plan = replace(workbench.FAST, naming=3, pairs=3, styles=1, unseen=2, known=3)
+    small = {"phrase": 3, "edits": 2, "grounds": 2, "illusions": 2}
+    plan = replace(workbench.FAST, naming=3, pairs=3, styles=1, unseen=2, known=3, **small)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(workbench, "read_prompts", lambda: DRAWN)
         return workbench.Workbench(TinyModel(), *world, plan)
+
+
+def in_two_steps(monkeypatch):
+    """The course's walk in two steps, whatever number is asked for."""
+    walk = workbench.Workbench.walk
+
+    def short(self, steps=33, scale=7.0, variance=None):
+        return walk(self, 2, scale, variance)
+
+    monkeypatch.setattr(workbench.Workbench, "walk", short)
 
 
 def test_samples_depend_on_seed_and_text_not_on_the_batch(bench, monkeypatch):
@@ -202,12 +218,19 @@ def test_samples_depend_on_seed_and_text_not_on_the_batch(bench, monkeypatch):
 
 
 def test_every_measurement_gives_rows_with_counts(bench, monkeypatch, tmp_path):
-    few_steps = functools.partialmethod(workbench.Workbench.draw, steps=2)
-    monkeypatch.setattr(workbench.Workbench, "draw", few_steps)
-    monkeypatch.setattr(measure_noise, "strided_timesteps", lambda: [990, 100, 0])
+    few = course_pairs([990, 500, 100, 0])
+    in_two_steps(monkeypatch)
+    for module in (measure_noise, measure_phrase):
+        monkeypatch.setattr(module, "strided_timesteps", lambda: [990, 100, 0])
+    monkeypatch.setattr(
+        measure_phrase, "course_pairs", lambda t=None: course_pairs(t) if t else few
+    )
+    monkeypatch.setattr(measure_phrase, "I_STARTS", (1, 2))
+    monkeypatch.setattr(measure_grounds, "STEPS", {2: "", 3: ""})
     rows = [row for measure in evaluate.MEASUREMENTS for row in measure(bench)]
     by_name = {row.what: row for row in rows}
-    assert len(by_name) == len(rows) == 5 + 2 + 5 + 3 + 3 + 9
+    illusion_rows = 3 * len(illusions.KINDS)
+    assert len(by_name) == len(rows) == 5 + 2 + 5 + 3 + 3 + 9 + 11 + 4 + 10 + illusion_rows
     assert by_name["naming, top-1"].count == 3 and by_name["style as asked"].count == 4
     scores = by_name["naming, top-1"].value, by_name["naming, top-1, fixed variance"].value
     assert by_name["naming, learned minus fixed"].value == pytest.approx(scores[0] - scores[1])
@@ -217,6 +240,40 @@ def test_every_measurement_gives_rows_with_counts(bench, monkeypatch, tmp_path):
     saved = json.loads((tmp_path / "report.json").read_text())["rows"]
     assert [row["what"] for row in saved] == [row.what for row in rows]
     assert len(evaluate.format_table(rows).splitlines()) == len(rows) + 1
+
+
+def test_measurements_are_chosen_by_name():
+    assert evaluate.choose(["grounds", "phrase"])[0] is measure_grounds.grounds
+    assert evaluate.choose(None) == list(evaluate.MEASUREMENTS)
+    with pytest.raises(UserError, match="no measurement 'phrases'; there are naming"):
+        evaluate.choose(["phrases"])
+
+
+def test_a_plan_of_another_size():
+    plan = evaluate.resized(workbench.FULL, 5)
+    assert (plan.phrase, plan.edits, plan.seeds, plan.curve, plan.styles) == (5, 5, 1, 5, 2)
+    assert evaluate.resized(workbench.FAST, 5).curve == 0
+    with pytest.raises(UserError, match="at least 2"):
+        evaluate.resized(workbench.FULL, 1)
+
+
+def test_a_training_picture_is_a_thing_and_noise_is_none(bench, monkeypatch):
+    """Samples that are training pictures pass whatever the limit is, samples of noise never."""
+    pictures = workbench.on_white(bench.gallery.images[:3])
+    monkeypatch.setattr(measure_phrase, "thing_limit", lambda bench, picked: 1e-3)
+    for samples, share in ((pictures, 1), (torch.randn(3, 3, 64, 64), 0)):
+        monkeypatch.setattr(measure_phrase, "draw_phrase", lambda *_, x=samples: x)
+        rows = {row.what: row.value for row in measure_phrase.phrase(bench)}
+        for scale in measure_phrase.SCALES:
+            assert rows[f"the phrase, guidance {scale:g}, things"] == share
+
+
+def test_grain_sees_neighbours_and_not_the_picture():
+    x = torch.ones(2, 3, 64, 64)
+    x[:, :, 10:50, 10:50] = torch.rand(2, 3, 40, 40)
+    x[1, :, :2, ::2] = 0.8
+    rough = judge.grain(x)
+    assert rough[0] == 0 and rough[1] > 0.05
 
 
 def test_a_difference_comes_with_its_error():
@@ -241,6 +298,32 @@ def test_curves_ask_for_each_setting_once(bench, monkeypatch):
     assert settings == list(measure_samples.CURVES) and len(rows) == len(settings)
 
 
+def test_each_way_to_walk_is_drawn_once_from_the_same_seeds(bench, monkeypatch):
+    asked = []
+
+    def draw(texts, seeds=None, plan=None):
+        asked.append((texts, seeds, plan))
+        return torch.ones(len(texts), 3, 64, 64)
+
+    monkeypatch.setattr(bench, "draw", draw)
+    monkeypatch.setattr(bench.studio, "plan", lambda steps, **words: (steps, *words.items()))
+    assert measure_walks.walks(bench) == []  # a few of each leaves the long table out
+    monkeypatch.setattr(bench, "plan", replace(bench.plan, curve=2))
+    rows = measure_walks.walks(bench)
+    assert len(asked) == len({plan for *_, plan in asked}) == 5 * 7 * 3 * 2
+    assert all(seeds is None and texts == asked[0][0] for texts, seeds, _ in asked)
+    assert len({row.what for row in rows}) == len(rows) == 3 * len(asked)
+    assert {row.value for row in rows if row.what.startswith("white border")} == {1.0}
+
+
+def test_a_walk_has_no_more_calls_than_its_cell_says():
+    for calls, steps in ((4, 2), (6, 3), (9, 5), (10, 5), (33, 17)):
+        assert measure_walks.Cell("heun", calls, 5.0).steps == steps
+        assert measure_walks.Cell("dpm++", calls, 5.0).steps == calls
+    cell = measure_walks.Cell("ddim", 8, 5.0, eta=1.0)
+    assert str(cell) == "ddim eta 1, clip, 8 calls, guidance 5"
+
+
 def test_a_blind_model_scores_one_on_overall_colour(bench, monkeypatch):
     def predict(x_t, t, cond):
         return torch.zeros_like(x_t), torch.zeros_like(x_t)
@@ -262,8 +345,9 @@ def test_a_perfect_model_has_no_variance_term_at_the_posterior(bench):
 
 def test_best_blur_does_not_blur_a_clean_picture():
     x0 = torch.rand(1, 3, 64, 64) * 2 - 1
-    error, sigma = measure_noise.best_blur(x0, x0, torch.ones(1, 1, 1, 1))
-    assert sigma == measure_noise.SIGMAS[0] and error < 0.01
+    blur = measure_noise.best_blur(x0, x0, torch.ones(1, 1, 1, 1))
+    assert blur.sigma == measure_noise.SIGMAS[0] and blur.error < 0.01
+    assert torch.allclose(blur.picture, x0, atol=0.3)
 
 
 # --- illusions and sheets ------------------------------------------------------------------------
@@ -291,10 +375,9 @@ def test_a_drawn_anagram_is_recognised_both_ways(bench, monkeypatch):
     assert min(found[0].ranks) > 0 and found[0].score < 1
 
 
-@pytest.mark.parametrize("kind", ["anagram", "hybrid"])
+@pytest.mark.parametrize("kind", ["anagram", "negative", "hybrid"])
 def test_find_illusions_writes_what_it_kept(bench, monkeypatch, tmp_path, kind):
-    few_steps = functools.partialmethod(workbench.Workbench.draw_guided, steps=2)
-    monkeypatch.setattr(workbench.Workbench, "draw_guided", few_steps)
+    in_two_steps(monkeypatch)
     kept = illusions.find_illusions(
         bench, kind, tmp_path, pairs=3, seeds=1, finalists=1, final_seeds=2, keep=2
     )
@@ -306,7 +389,7 @@ def test_find_illusions_writes_what_it_kept(bench, monkeypatch, tmp_path, kind):
 
 
 def test_unknown_illusion(bench, tmp_path):
-    with pytest.raises(UserError, match="anagram, hybrid"):
+    with pytest.raises(UserError, match="anagram, rotation, negative, hybrid"):
         illusions.find_illusions(bench, "mirage", tmp_path)
 
 

@@ -45,11 +45,33 @@ def train_emoji(stage: int, out: str | None = None, **options) -> Path:
     return train(out or ("runs/emoji" if stage == 1 else "runs/emoji-256"), stage=stage, **options)
 
 
-def eval_demo(fast: bool, out: str, weights: str | None = None) -> Path:
+def eval_mnist(edition: str = "fa24", **options) -> None:
+    """The models of one edition's Part B; fa26's is that of fa25."""
+    if edition not in ("fa24", "fa25", "fa26"):
+        raise UserError(f"part-b follows the editions fa24 and fa25, not {edition!r}")
+    own = {"fa24": ("retrain_classifier",)}.get(edition, ("walks", "digits"))
+    others = [k for k in ("retrain_classifier", "walks", "digits") if k not in own]
+    if given := [key for key in others if options.pop(key, None)]:
+        raise UserError(f"--{given[0].replace('_', '-')} does not go with the edition {edition}")
+    if edition == "fa24":
+        from minidiff.digits.evaluate import main
+    else:
+        from minidiff.digits.evaluate_flow import main
+    main(**options)
+
+
+def eval_demo(
+    fast: bool,
+    out: str,
+    weights: str | None = None,
+    only: str | None = None,
+    samples: int | None = None,
+) -> Path:
     from minidiff.emoji.evaluate import evaluate
 
     check_writable(out)
-    evaluate(weights, fast, report=out)
+    names = None if only is None else only.replace(",", " ").split()
+    evaluate(weights, fast, report=out, only=names, samples=samples)
     return Path(out)
 
 

@@ -182,12 +182,17 @@ VERBS = {
     ),
     "eval-mnist": Verb(
         "measure the models of Part B",
-        "minidiff.digits.evaluate:main",
+        "minidiff.cli.commands:eval_mnist",
         [
+            EDITION_B,
             TRAINED,
             option("--samples", type=int, default=1000, metavar="N", help="default: 1000"),
             MNIST_DEVICE,
             option("--retrain-classifier", action="store_true", help="also train the judge"),
+            option(
+                "--walks", type=words, help="fa25: ways and steps, like euler-50,heun-5,ddpm-50"
+            ),
+            option("--digits", type=int, metavar="N", help="fa25: test digits used; default: all"),
             option("--out", metavar="FILE", help="write the numbers as JSON too"),
         ],
         "eval-mnist --samples 200",
@@ -211,6 +216,8 @@ VERBS = {
         [
             CHECKPOINT,
             option("--fast", action="store_true", help="a few prompts only, for a CPU"),
+            option("--only", metavar="NAMES", help='some measurements: "phrase grounds"'),
+            option("--samples", type=int, metavar="N", help="how many pictures of each kind"),
             option("--out", default="out/eval-demo.json", metavar="FILE", help="the numbers"),
         ],
         "eval-demo --fast",

@@ -170,6 +170,12 @@ def report(results: dict) -> str:
     return "\n".join(f"{name:36}{value}" for name, value in rows)
 
 
+def check_samples(samples: int) -> None:
+    """UserError unless there are as many of each digit, and more than the classifier's features."""
+    if samples % 10 or samples <= 128:
+        raise UserError(f"samples must be a multiple of 10 above 128, not {samples}")
+
+
 def main(
     *,
     weights: str | Path = WEIGHTS,
@@ -186,8 +192,7 @@ def main(
     number of features). The full 1,000 take minutes on a CPU for each model; a GPU needs seconds.
     retrain_classifier: train the classifier first and write it to the file `classifier`.
     """
-    if samples % 10 or samples <= 128:
-        raise UserError(f"samples must be a multiple of 10 above 128, not {samples}")
+    check_samples(samples)
     if out is not None:
         check_writable(out)
     started = time.perf_counter()

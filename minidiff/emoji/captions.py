@@ -15,6 +15,10 @@ from minidiff.emoji.data import Record
 from minidiff.emoji.prompts import COLOURS
 
 NEUTRAL = "a high quality photo"  # the course's prompt for "no prompt in particular"
+# What the phrase stands for where it stands for something: shaded things on white. A phrase that
+# names all pictures names the same as the empty prompt, and guidance then has no direction.
+PHRASE_SET = "fluent"
+PHRASE_GROUPS = ("animals-nature", "food-drink", "activities", "travel-places", "objects")
 WHITE = COLOURS["white"]
 COLOUR_SHARE = 0.4
 
@@ -36,6 +40,11 @@ class Caption(NamedTuple):
 
     text: str
     rgb: tuple[int, int, int]
+
+
+def of_phrase(record: Record) -> bool:
+    """Whether a picture is one of those that the phrase "a high quality photo" should stand for."""
+    return record.set == PHRASE_SET and record.group in PHRASE_GROUPS
 
 
 def with_article(name: str) -> str:

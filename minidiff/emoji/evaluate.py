@@ -1,21 +1,30 @@
 """`make eval-demo`: what the demo can draw, in numbers.
 
 The protocol is code: judge.py says when a sample is recognised, workbench.py how samples are
-drawn, measure_samples.py and measure_noise.py what is counted, and prompts.json what is asked,
-fixed before any training. FAST=1 measures a few of each, evenly spread, for a CPU.
+drawn, the measure_*.py what is counted, and prompts.json what is asked, fixed before any training.
+FAST=1 measures a few of each, evenly spread, for a CPU; ONLY="phrase grounds" runs these
+measurements and no others; SAMPLES=24 changes how many pictures they draw.
 """
 
 import json
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
 
 import minidiff
-from minidiff.emoji import measure_noise, measure_samples
-from minidiff.emoji.data import PACKED, load_emoji
-from minidiff.emoji.workbench import FAST, FULL, Row, Workbench
+from minidiff.emoji import (
+    illusions,
+    measure_grounds,
+    measure_noise,
+    measure_phrase,
+    measure_samples,
+    measure_walks,
+)
+from minidiff.emoji.data import PACKED, SETS, load_emoji
+from minidiff.emoji.workbench import FAST, FULL, Counts, Row, Workbench
+from minidiff.errors import UserError
 from minidiff.io.devices import pick_device
 from minidiff.io.files import save_atomically
 from minidiff.io.paths import ROOT
@@ -23,11 +32,16 @@ from minidiff.io.paths import ROOT
 MEASUREMENTS = (
     measure_samples.naming,
     measure_samples.curves,
+    measure_walks.walks,
     measure_samples.backgrounds,
     measure_samples.styles,
     measure_noise.overall_colour,
     measure_noise.variance_term,
     measure_noise.denoising,
+    measure_phrase.phrase,
+    measure_phrase.edits,
+    measure_grounds.grounds,
+    illusions.illusions,
 )
 REPORT = ROOT / "out" / "eval-demo.json"
 
@@ -49,12 +63,21 @@ def evaluate(
     fast: bool = False,
     packed: str | Path = PACKED,
     report: str | Path = REPORT,
+    only: list[str] | None = None,
+    samples: int | None = None,
 ) -> list[Row]:
-    """Measure a checkpoint, print the table, write it as JSON; returns its rows."""
+    """Measure a checkpoint, print the table, write it as JSON; returns its rows.
+
+    only     names of MEASUREMENTS, default all
+    samples  how many pictures each of them draws at every setting, in place of the plan's numbers
+    """
     started = time.perf_counter()
+    chosen = choose(only)
     bench = open_bench(folder, fast, packed)
+    if samples is not None:
+        bench.plan = resized(bench.plan, samples)
     rows = []
-    for measure in MEASUREMENTS:
+    for measure in chosen:
         begun = time.perf_counter()
         rows += measure(bench)
         print(f"{measure.__name__}: {time.perf_counter() - begun:.0f} s", flush=True)
@@ -65,10 +88,29 @@ def evaluate(
     return rows
 
 
+def choose(only: list[str] | None) -> list:
+    """The measurements of these names; UserError for a name that is none."""
+    by_name = {measure.__name__: measure for measure in MEASUREMENTS}
+    wrong = [name for name in only or [] if name not in by_name]
+    if wrong:
+        raise UserError(f"there is no measurement {wrong[0]!r}; there are {', '.join(by_name)}")
+    return [by_name[name] for name in only] if only else list(MEASUREMENTS)
+
+
+def resized(plan: Counts, samples: int) -> Counts:
+    """The plan with `samples` pictures of each kind, one a prompt; curves only where they were."""
+    if samples < 2:
+        raise UserError(f"measure at least 2 pictures of each kind, not {samples}")
+    counts = {field: samples for field, count in asdict(plan).items() if count}
+    return replace(plan, **{**counts, "seeds": 1, "styles": -(-samples // len(SETS))})
+
+
 def format_table(rows: list[Row]) -> str:
     """The rows as text, one a line."""
-    lines = [f"{'what':<46} {'value':>8} {'n':>5}  goal"]
-    lines += [f"{row.what:<46} {row.value:>8.4g} {row.count:>5}  {row.goal}" for row in rows]
+    lines = [f"{'what':<50} {'value':>8} {'error':>7} {'n':>5}  goal"]
+    for row in rows:
+        error = f"{row.error:.3f}" if row.error else ""
+        lines.append(f"{row.what:<50} {row.value:>8.4g} {error:>7} {row.count:>5}  {row.goal}")
     return "\n".join(lines)
 
 

@@ -1,8 +1,9 @@
-"""Anagram and hybrid pairs found by trying many: both readings are judged like any sample.
+"""Illusions found by trying many pairs of names: both readings are judged like any sample.
 
-An anagram is judged upright for its first name and upside down for its second. A hybrid is judged
-for its first name after the course's low-pass filter, and for its second on what that filter
-takes away; the gallery's pictures go through the same filter.
+An anagram is judged as it is for its first name, and through its view for its second: upside down,
+a quarter turn, or the photographic negative. A hybrid is judged for its first name after the
+course's low-pass filter, and for its second on what that filter takes away; the gallery's pictures
+go through the same filter.
 """
 
 import json
@@ -14,31 +15,28 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from minidiff.emoji.captions import with_article
 from minidiff.emoji.data import SETS, Record
-from minidiff.emoji.judge import Look, as_it_is, mean_squared, pooled
-from minidiff.emoji.prompts import concepts_in_all_sets, first_of_family
+from minidiff.emoji.judge import Look, as_it_is, grain, mean_squared, pooled
+from minidiff.emoji.prompts import COLOURS, concepts_in_all_sets, first_of_family
 from minidiff.emoji.sheets import draw_strips
-from minidiff.emoji.workbench import Workbench, on_white
+from minidiff.emoji.workbench import Row, Workbench, on_plain, share_row
 from minidiff.errors import UserError
 from minidiff.figures.grids import enlarge, picture, save_png
 from minidiff.guidance import Anagram, Guidance, Hybrid, course_low_pass
 from minidiff.io.files import save_atomically
-from minidiff.views import FlipUpDown, View
+from minidiff.views import FlipUpDown, Negate, Rotate, View
 
 # Groups of things; people and signs make no illusions worth looking at.
 GROUPS = {"smileys-emotion", "animals-nature", "food-drink", "travel-places", "objects"}
 CLOCKS = ("o'clock", "-thirty")  # the 24 clock faces are one picture to the eye
+ANAGRAM_SCALE, HYBRID_SCALE = 4.0, 3.0  # guidance
 LIKELY = 0.1  # share of all pairs from which the tried ones are drawn
 
 
 def high_pass(x: Tensor) -> Tensor:
     """What the course's low-pass filter takes away."""
     return x - course_low_pass(x)
-
-
-def flip(x: Tensor) -> Tensor:
-    """Upside down, as the second reading of an anagram sees it."""
-    return FlipUpDown().view(x)
 
 
 @dataclass(frozen=True)
@@ -66,26 +64,40 @@ class Kind:
     """How a kind of illusion is guided, and how its two readings are seen.
 
     turns: what is done to the sample for each reading. looks: what is then done to the sample and
-    to the pictures it is compared with.
+    to the pictures it is compared with. ground: the named background of the second reading.
     """
 
     guide: Callable[[Workbench, list[str], list[str]], Guidance]
     turns: tuple[Look, Look]
-    looks: tuple[Look, Look]
+    looks: tuple[Look, Look] = (as_it_is, as_it_is)
+    ground: str = "white"
+
+    def second_text(self, name: str) -> str:
+        """What the second reading is asked for."""
+        white = self.ground == "white"
+        return name if white else f"{name} on {with_article(self.ground)} background"
 
 
-def guide_anagram(bench: Workbench, first: list[str], second: list[str]) -> Guidance:
-    conds = (bench.studio.cond(first), bench.studio.cond(second))
-    return Anagram(conds, bench.nothing(len(first)), (View(), FlipUpDown()))
+def anagram_kind(view: View, ground: str = "white") -> Kind:
+    """Anagrams of one view. At guidance 7 two readings leave grain on the white."""
+
+    def guide(bench: Workbench, first: list[str], second: list[str]) -> Guidance:
+        conds = (bench.studio.cond(first), bench.studio.cond(second))
+        return Anagram(conds, bench.nothing(len(first)), (View(), view), ANAGRAM_SCALE)
+
+    return Kind(guide, (as_it_is, view.view), ground=ground)
 
 
 def guide_hybrid(bench: Workbench, first: list[str], second: list[str]) -> Guidance:
-    uncond = bench.nothing(len(first))
-    return Hybrid(bench.studio.cond(first), bench.studio.cond(second), uncond)
+    conds = (bench.studio.cond(first), bench.studio.cond(second))
+    return Hybrid(*conds, bench.nothing(len(first)), HYBRID_SCALE)
 
 
+# A negative turns a white ground black, and the demo knows black grounds.
 KINDS = {
-    "anagram": Kind(guide_anagram, (as_it_is, flip), (as_it_is, as_it_is)),
+    "anagram": anagram_kind(FlipUpDown()),
+    "rotation": anagram_kind(Rotate(90)),
+    "negative": anagram_kind(Negate(), "black"),
     "hybrid": Kind(guide_hybrid, (as_it_is, as_it_is), (course_low_pass, high_pass)),
 }
 
@@ -98,7 +110,7 @@ def draw_pairs(bench: Workbench, kind: str, count: int, seed: int) -> list[tuple
     """
     concepts = first_of_family(concepts_in_all_sets(bench.gallery.records))
     concepts = [c for c in concepts if c.group in GROUPS and not c.name.endswith(CLOCKS)]
-    cost = pair_costs(bench, concepts, *KINDS[kind].turns)
+    cost = pair_costs(bench, concepts, KINDS[kind])
     faces = torch.tensor([concept.group == "smileys-emotion" for concept in concepts])
     cost[(faces[:, None] & faces).to(cost.device)] = float("inf")  # a face in a face is no surprise
     cost.fill_diagonal_(float("inf"))
@@ -107,13 +119,14 @@ def draw_pairs(bench: Workbench, kind: str, count: int, seed: int) -> list[tuple
     return [(concepts[i // len(concepts)], concepts[i % len(concepts)]) for i in picked]
 
 
-def pair_costs(bench: Workbench, concepts: list[Record], turn: Look, turn_2: Look) -> Tensor:
-    """(C, C) distance of concept i, turned, to concept j, turned otherwise: the nearest set's."""
+def pair_costs(bench: Workbench, concepts: list[Record], how: Kind) -> Tensor:
+    """(C, C) distance of concept i, seen as the second reading is, to concept j; the best set's."""
     where = {(r.code, r.set): i for i, r in enumerate(bench.gallery.records)}
     costs = []
     for art in SETS:
-        x = on_white(bench.gallery.images[[where[c.code, art] for c in concepts]])
-        costs.append(mean_squared(pooled(turn(x)), pooled(turn_2(x))))
+        images = bench.gallery.images[[where[c.code, art] for c in concepts]]
+        first, second = (on_plain(images, COLOURS[name]) for name in ("white", how.ground))
+        costs.append(mean_squared(pooled(how.turns[1](first)), pooled(second)))
     return torch.stack(costs).min(0).values
 
 
@@ -126,12 +139,13 @@ def score_pairs(
     concepts = [a for a, _, _ in tries], [b for _, b, _ in tries]
 
     def guide(rows: slice) -> Guidance:
-        return how.guide(bench, *([c.name for c in side[rows]] for side in concepts))
+        first, second = ([c.name for c in side[rows]] for side in concepts)
+        return how.guide(bench, first, [how.second_text(name) for name in second])
 
     samples = bench.draw_guided(guide, [seed for _, _, seed in tries])
     readings = [
-        judge_reading(bench, turn(samples), look, [c.family for c in side])
-        for turn, look, side in zip(how.turns, how.looks, concepts)
+        judge_reading(bench, turn(samples), look, ground, [c.family for c in side])
+        for turn, look, ground, side in zip(how.turns, how.looks, ("white", how.ground), concepts)
     ]
     found = [
         Illusion(a.name, b.name, seed, (one[0], two[0]), (one[1], two[1]))
@@ -141,16 +155,35 @@ def score_pairs(
 
 
 def judge_reading(
-    bench: Workbench, samples: Tensor, look: Look, families: list[str]
+    bench: Workbench, samples: Tensor, look: Look, ground: str, families: list[str]
 ) -> list[tuple[int, float]]:
-    """(rank, clarity) of each sample as a picture of its family."""
+    """(rank, clarity) of each sample as a picture of its family on that named background."""
     judged = []
     for rows in torch.arange(len(samples)).split(256):
         asked = [families[i] for i in rows]
-        distances = bench.gallery.distances(samples[rows], look=look)
+        distances = bench.gallery.distances(samples[rows], COLOURS[ground], look)
         ranks, clarity = (f(distances, asked) for f in (bench.gallery.ranks, bench.gallery.clarity))
         judged += zip(ranks.tolist(), clarity.tolist())
     return judged
+
+
+def illusions(bench: Workbench) -> list[Row]:
+    """Pairs that nobody chose, one sample each: how often both readings are recognised."""
+    rows = []
+    for kind in KINDS:
+        found, samples = score_pairs(
+            bench, kind, draw_pairs(bench, kind, bench.plan.illusions, 0), [0]
+        )
+        both = torch.tensor([illusion.ranks == (0, 0) for illusion in found])
+        scores = torch.tensor([illusion.score for illusion in found])
+        rows += [
+            share_row(f"{kind}, both readings recognised", both),
+            Row(
+                f"{kind}, clarity of the worse reading, median", scores.median().item(), len(found)
+            ),
+            Row(f"{kind}, grain", grain(samples).mean().item(), len(found)),
+        ]
+    return rows
 
 
 def find_illusions(

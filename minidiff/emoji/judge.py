@@ -44,6 +44,13 @@ def mean_squared(a: Tensor, b: Tensor) -> Tensor:
     return squares.clamp(min=0) / a.shape[1]
 
 
+def pair_distances(samples: Tensor, pictures: Tensor) -> Tensor:
+    """(B, 3, 64, 64) twice -> (B,): the judge's distance of each sample to its picture."""
+    points = pooled(pictures.float())
+    moved = [pooled(x) for x in shifts(samples.float().clamp(-1, 1))]
+    return torch.stack([(x - points).square().mean(1) for x in moved]).min(0).values
+
+
 class Gallery:
     """All training pictures, ready to be compared with."""
 
@@ -116,11 +123,26 @@ class Gallery:
         return [self.records[i].set for i in distances.argmin(1).tolist()]
 
 
-def border_colour(x: Tensor) -> Tensor:
-    """(B, 3, H, W) in [-1, 1] -> (B, 3) in 0..255: the median of the ring BORDER pixels wide."""
+def on_border(x: Tensor) -> Tensor:
+    """(B, 3, H, W) -> (B, 3, pixels): the ring BORDER pixels wide."""
     ring = torch.ones(x.shape[-2:], dtype=torch.bool, device=x.device)
     ring[BORDER:-BORDER, BORDER:-BORDER] = False
-    return (x.float().clamp(-1, 1)[..., ring].median(-1).values + 1) * 127.5
+    return x[..., ring]
+
+
+def border_colour(x: Tensor) -> Tensor:
+    """(B, 3, H, W) in [-1, 1] -> (B, 3) in 0..255: the median of the border."""
+    return (on_border(x.float().clamp(-1, 1)).median(-1).values + 1) * 127.5
+
+
+def grain(x: Tensor) -> Tensor:
+    """(B, 3, H, W) in [-1, 1] -> (B,): how rough the ground is, 0 for a plain one.
+
+    The standard deviation of the differences of neighbours in the top and bottom BORDER rows.
+    """
+    x = x.float().clamp(-1, 1)
+    rows = torch.cat([x[..., :BORDER, :], x[..., -BORDER:, :]], dim=-2)
+    return rows.diff(dim=-1).flatten(1).std(1)
 
 
 def nearest_colour(rgb: Tensor) -> list[str]:

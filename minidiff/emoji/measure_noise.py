@@ -1,5 +1,7 @@
 """Measurements of the predicted noise: overall colour, the variance term, unseen pictures."""
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 from torchvision.transforms.functional import gaussian_blur
@@ -78,18 +80,26 @@ def denoising(bench: Workbench) -> list[Row]:
         once = x0_from_eps(x_t, bench.predict(x_t, t, cond)[0], abar)
         walk = course_pairs([t, *(s for s in strided_timesteps() if s < t)])
         steps = denoise(bench.model.fast_unet, bench.model.schedule, x_t, walk, Plain(cond), noise)
-        blurred, sigma = best_blur(x_t, x0, abar)
+        blur = best_blur(x_t, x0, abar)
         for name, error in (
             ("one step", squared_error(once, x0)),
             ("iterative", squared_error(last(steps), x0)),
-            (f"best blur, sigma {sigma:g}", blurred),
+            (f"best blur, sigma {blur.sigma:g}", blur.error),
         ):
             rows.append(Row(f"held-out error, t={t}, {name}", error, len(x0)))
     return rows
 
 
-def best_blur(x_t: Tensor, x0: Tensor, abar: Tensor) -> tuple[float, float]:
-    """(squared error, sigma) of the Gaussian blur of x_t that comes nearest to x0.
+class Blur(NamedTuple):
+    """A blurred picture and how far it is from the true one."""
+
+    error: float
+    sigma: float
+    picture: Tensor
+
+
+def best_blur(x_t: Tensor, x0: Tensor, abar: Tensor) -> Blur:
+    """The Gaussian blur of x_t that comes nearest to x0.
 
     The rival gets every help: sigma is chosen knowing x0, and so is whether to divide by
     sqrt(abar) first, which undoes the forward process's fading.
@@ -98,8 +108,8 @@ def best_blur(x_t: Tensor, x0: Tensor, abar: Tensor) -> tuple[float, float]:
     for start in (x_t, x_t / abar**0.5):
         for sigma in SIGMAS:
             blurred = gaussian_blur(start, 2 * round(3 * sigma) + 1, sigma)
-            tries.append((squared_error(blurred, x0), sigma))
-    return min(tries)
+            tries.append(Blur(squared_error(blurred, x0), sigma, blurred))
+    return min(tries, key=lambda blur: blur.error)
 
 
 def known_pictures(bench: Workbench) -> tuple[Tensor, list[str]]:

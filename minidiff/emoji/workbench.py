@@ -36,10 +36,18 @@ class Counts:
     styles: int  # concepts, each in four styles
     unseen: int  # held-out pictures
     known: int  # training pictures, for the error of the predicted noise
+    phrase: int  # samples of the phrase at each guidance
+    edits: int  # held-out pictures that are edited
+    grounds: int  # prompts drawn in each number of steps
+    illusions: int  # pairs of each kind
 
 
-FULL = Counts(naming=300, seeds=2, curve=300, pairs=200, styles=50, unseen=200, known=512)
-FAST = Counts(naming=12, seeds=1, curve=0, pairs=6, styles=1, unseen=6, known=16)
+# fmt: off
+FULL = Counts(naming=300, seeds=2, curve=300, pairs=200, styles=50, unseen=200, known=512,
+              phrase=200, edits=50, grounds=100, illusions=100)
+FAST = Counts(naming=12, seeds=1, curve=0, pairs=6, styles=1, unseen=6, known=16,
+              phrase=8, edits=6, grounds=2, illusions=2)
+# fmt: on
 
 
 @dataclass(frozen=True)
@@ -50,6 +58,7 @@ class Row:
     value: float
     count: int  # pictures behind the value
     goal: str = ""
+    error: float = 0.0  # one standard error of the value, where there is one
 
 
 class Workbench:
@@ -138,8 +147,19 @@ def spread(items: Sequence, count: int) -> list:
 
 def on_white(images: Tensor) -> Tensor:
     """RGBA uint8 (N, 64, 64, 4) on white: (N, 3, 64, 64) in [-1, 1]."""
-    white = torch.tensor(COLOURS["white"], dtype=torch.uint8, device=images.device)
-    return composite(images, white.expand(len(images), 3))
+    return on_plain(images, COLOURS["white"])
+
+
+def on_plain(images: Tensor, rgb: tuple[int, int, int]) -> Tensor:
+    """RGBA uint8 (N, 64, 64, 4) on a background, 0..255: (N, 3, 64, 64) in [-1, 1]."""
+    colour = torch.tensor(rgb, dtype=torch.uint8, device=images.device)
+    return composite(images, colour.expand(len(images), 3))
+
+
+def share_row(what: str, hits: Tensor, goal: str = "") -> Row:
+    """The fraction of a bool tensor that is true, with its standard error."""
+    p, n = share(hits), len(hits)
+    return Row(what, p, n, goal, (p * (1 - p) / n) ** 0.5)
 
 
 def share(hits: Tensor) -> float:

@@ -25,7 +25,8 @@ class SplitUNet:
         self.unet.check_input(x, cond)
         at_once = min(AT_ONCE, max(1, AT_ONCE * 64**2 // x[0, 0].numel()))
         pictures = x.split(at_once)
-        single = not isinstance(t, Tensor)  # as it is: the UNet knows a number from a tensor
-        times = [t] * len(pictures) if single else t.expand(len(x)).split(at_once)
+        single = isinstance(t, (int, float))  # as it is: it may lie between two timesteps
+        each = None if single else torch.as_tensor(t, device=x.device).expand(len(x)).split(at_once)
+        times = [t] * len(pictures) if single else each
         parts = zip(pictures, times, cond.split(at_once))
         return torch.cat([self.unet(*part) for part in parts])

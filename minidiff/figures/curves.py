@@ -47,7 +47,7 @@ def loss_curve(name: str, weights: Path, path: Path, window: int = WINDOW) -> Fi
     facts = {"training seed": str(log["seed"]), "epochs": str(epochs)}
     save_atomically(path, lambda file: figure.savefig(file, format="png", metadata=facts))
     caption = f"Training loss over {len(losses)} steps, on a logarithmic axis. "
-    if tenths:
+    if tenths or type(epochs) is float:
         end = float(losses[-window:].mean())
         caption += f"Mean of the last {window} steps: {end:.4f}."
     else:

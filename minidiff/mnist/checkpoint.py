@@ -57,7 +57,15 @@ RECIPES = {
         Recipe("time", num_hiddens=64, batch=128, epochs=20, lr=1e-3, lr_decay=0.1 ** (1 / 20)),
         Recipe("class", num_hiddens=64, batch=128, epochs=20, lr=1e-3, lr_decay=0.1 ** (1 / 20)),
         # since spring 2025
-        Recipe("pure-noise", num_hiddens=128, batch=256, epochs=5, lr=1e-4, lr_decay=1.0),
+        Recipe(
+            "pure-noise",
+            num_hiddens=128,
+            batch=256,
+            epochs=5,
+            lr=1e-4,
+            lr_decay=1.0,
+            whole_decay=True,  # so that it may run for a part of an epoch, which is enough
+        ),
         Recipe("flow-time", **FLOW, whole_decay=True),
         Recipe("flow-class", **FLOW, whole_decay=True),
         # our answer to "keep the quality without a scheduler"

@@ -4,11 +4,13 @@ import shlex
 from collections.abc import Sequence
 
 
-def python_call(verb: str, *given, **words) -> str:
-    """`studio.draw("a cat", seeds=[180], ...)`, ready to run."""
+def python_call(verb: str, *given, opened: dict | None = None, **words) -> str:
+    """`studio.draw("a cat", seeds=[180], ...)`, ready to run; opened: what minidiff.open takes."""
     told = [repr(value) for value in given]
     told += [f"{name}={value!r}" for name, value in words.items() if value not in (None, "")]
-    return f"import minidiff\n\nstudio = minidiff.open()\nstudio.{verb}({', '.join(told)})\n"
+    where = ", ".join(f"{name}={value!r}" for name, value in (opened or {}).items())
+    lines = ["import minidiff", "", f"studio = minidiff.open({where})"]
+    return "\n".join([*lines, f"studio.{verb}({', '.join(told)})", ""])
 
 
 def command(verb: str, *given: str, **words) -> str:

@@ -34,11 +34,11 @@ def theme() -> gr.Theme:
     return gr.themes.Default(primary_hue="blue", font=fonts, font_mono=mono)
 
 
-def make_page(studio: Studio, weights: str | None) -> gr.Blocks:
+def make_page(studio: Studio, weights: str | None, embeddings: str | None) -> gr.Blocks:
     """All tabs over one studio. Loading of the weights begins now, beside the page."""
     common.in_background(bench.warm_up)
     common.in_background(lambda: studio.model.unet)
-    desk = common.Desk(studio, weights)
+    desk = common.Desk(studio, weights, embeddings)
     with gr.Blocks(title="minidiff", analytics_enabled=False) as page:
         gr.Markdown(
             f"# minidiff\nDraw with `{studio.model.name}`, change an equation, and watch what"

@@ -32,7 +32,7 @@ def main(
     import minidiff
 
     studio = minidiff.open(weights, device, dtype, embeddings)
-    app = make_app(studio, weights, port=sock.getsockname()[1])
+    app = make_app(studio, weights, embeddings, port=sock.getsockname()[1])
     print(f"\n  {app.address}\n\nThe page runs what you type: keep this address to yourself.")
     print("Ctrl-C ends it.", flush=True)
     if not no_browser and has_screen():
@@ -45,7 +45,9 @@ def check_installed() -> None:
         raise UserError("the page needs gradio: `make play` installs it, or pip install '.[play]'")
 
 
-def make_app(studio, weights: str | None, port: int, token: str | None = None):
+def make_app(
+    studio, weights: str | None, embeddings: str | None, port: int, token: str | None = None
+):
     """The page behind its guard, as an ASGI application."""
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
@@ -57,7 +59,7 @@ def make_app(studio, weights: str | None, port: int, token: str | None = None):
 
     app = gradio.mount_gradio_app(
         fastapi.FastAPI(docs_url=None, redoc_url=None, openapi_url=None),
-        make_page(studio, weights),
+        make_page(studio, weights, embeddings),
         path="/",
         server_name="127.0.0.1",
         server_port=port,

@@ -20,10 +20,21 @@ FEW_STEPS, GOOD_SAMPLER = 12, "dpm++"  # where the checkpoint recommends a long 
 class Desk:
     """One studio, and who has asked it to stop."""
 
-    def __init__(self, studio: Studio, weights: str | None):
-        self.studio, self.weights = studio, weights
+    def __init__(self, studio: Studio, weights: str | None, embeddings: str | None):
+        self.studio, self.weights, self.embeddings = studio, weights, embeddings
         self.stops = Stops()
         self.prompts = known_prompts(studio.model)
+
+    @property
+    def opened(self) -> dict[str, str]:
+        """What the command line was given, as minidiff.open takes it."""
+        given = {"folder": self.weights, "embeddings": self.embeddings}
+        return {name: str(value) for name, value in given.items() if value is not None}
+
+    @property
+    def options(self) -> dict[str, str]:
+        """The same as options of other verbs."""
+        return {name.replace("folder", "weights"): value for name, value in self.opened.items()}
 
     def begin(self, request: gr.Request) -> Callable[[], bool]:
         return self.stops.begin(request.session_hash)
@@ -98,7 +109,8 @@ def seed_list(seed: float, count: float) -> list[int]:
 def buttons(word: str) -> tuple[gr.Button, gr.Button]:
     """What starts a tab's work, and what stops it."""
     with gr.Row():
-        return gr.Button(word, variant="primary"), gr.Button("Stop", variant="stop")
+        start = gr.Button(word, variant="primary", min_width=120)
+        return start, gr.Button("Stop", min_width=100)
 
 
 def on_click(desk: Desk, button: gr.Button, stop: gr.Button, function, inputs, outputs) -> None:
@@ -107,10 +119,10 @@ def on_click(desk: Desk, button: gr.Button, stop: gr.Button, function, inputs, o
         function, inputs, outputs, concurrency_id=MODEL, concurrency_limit=1,
         show_progress="hidden", trigger_mode="multiple",
     )  # fmt: skip
-    stop.click(desk.stop, None, None, queue=False, show_progress="hidden")
+    stop.click(desk.stop, None, None, **QUIET)
 
 
 def chapters(*numbers: str) -> None:
     """Links to the chapters that a tab is about."""
-    links = ", ".join(f'<a href="/?tab=read&chapter={n}">chapter {n}</a>' for n in numbers)
-    gr.HTML(f'<p class="chapters">In the book: {links}</p>')
+    links = "".join(f' <a href="/?tab=read&chapter={n}">{n}</a>' for n in numbers)
+    gr.HTML(f'<p class="chapters">Chapters of the book: {links}</p>')

@@ -51,7 +51,7 @@ def build(desk: common.Desk) -> list:
         original = painted(canvas)
         starts = levels_in(levels, how["steps"])
         words = {name: value for name, value in how.items() if value != ""}
-        call = {"i_start": list(starts.values()), "seeds": int(seed or 0), **words}
+        call = {"i_start": list(starts.values()), "seeds": int(seed or 0), **words, **desk.options}
         yield (
             None,
             show.note("beginning ...", "busy"),

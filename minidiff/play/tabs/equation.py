@@ -23,7 +23,9 @@ def build(desk: common.Desk) -> list:
     with gr.Row():
         with gr.Column(scale=3, min_width=300):
             place = gr.Dropdown(list(texts.all_places()), value=START, label="Function")
-            mistake = gr.Dropdown(mistakes_of(START), value=NONE, label="Load a known mistake")
+            mistake = gr.Dropdown(
+                mistakes_of(START), value=NONE, label=f"Load one of {len(CATALOGUE)} known mistakes"
+            )
             typeset = gr.Markdown(
                 latex_delimiters=MATHS, elem_id="equation-formula", elem_classes="formula"
             )
@@ -86,23 +88,27 @@ def build(desk: common.Desk) -> list:
     common.on_click(desk, run, stop, try_it, inputs, [strips, state, verdict, numbers])
 
     editor = [code, typeset]
-    quiet = {"queue": False, "show_progress": "hidden"}
 
     def choose(key):
-        return gr.Dropdown(mistakes_of(key), value=NONE), *shown(
-            texts.on_disk(texts.find_place(key))
-        )
+        code = texts.on_disk(texts.find_place(key))
+        return gr.Dropdown(mistakes_of(key), value=NONE), *shown(code)
 
     def load(key, name):
         if name == NONE:
-            return shown(texts.on_disk(texts.find_place(key)))
-        return shown(texts.with_mistake(name))
+            return key, *shown(texts.on_disk(texts.find_place(key)))
+        return str(texts.place_of(name)), *shown(texts.with_mistake(name))
 
-    place.input(choose, place, [mistake, *editor], **quiet)
-    mistake.input(load, [place, mistake], editor, **quiet)
-    code.input(lambda text: typeset_of(text), code, typeset, trigger_mode="always_last", **quiet)
-    back.click(lambda key: shown(texts.shipped(texts.find_place(key))), place, editor, **quiet)
-    disk.click(lambda key: shown(texts.on_disk(texts.find_place(key))), place, editor, **quiet)
+    place.input(choose, place, [mistake, *editor], **common.QUIET)
+    mistake.input(load, [place, mistake], [place, *editor], **common.QUIET)
+    code.input(
+        lambda text: typeset_of(text), code, typeset, trigger_mode="always_last", **common.QUIET
+    )
+    back.click(
+        lambda key: shown(texts.shipped(texts.find_place(key))), place, editor, **common.QUIET
+    )
+    disk.click(
+        lambda key: shown(texts.on_disk(texts.find_place(key))), place, editor, **common.QUIET
+    )
 
     def keep(key, text):
         try:
@@ -110,7 +116,7 @@ def build(desk: common.Desk) -> list:
         except (UserError, OSError) as error:
             return show.note(live.sentence(error), "wrong")
 
-    save.click(keep, [place, code], state, **quiet)
+    save.click(keep, [place, code], state, **common.QUIET)
     return [place, mistake, code, typeset]
 
 
@@ -138,9 +144,11 @@ def typeset_of(code: str) -> str:
 
 
 def mistakes_of(key: str) -> list[tuple[str, str]]:
-    """The catalogue's wrong versions of a function, by what they are called."""
-    names = [name for name in CATALOGUE if str(texts.place_of(name)) == key]
-    return [("none: as it stands in my copy", NONE), *((name, name) for name in names)]
+    """All wrong versions of the catalogue, by section of the course; this function's come first."""
+    sections = {name: exercise.section for name, exercise in all_exercises().items()}
+    names = sorted(CATALOGUE, key=lambda name: str(texts.place_of(name)) != key)
+    titles = ((f"{sections[CATALOGUE[name].exercise]}  {name}", name) for name in names)
+    return [("none: as it stands in my copy", NONE), *titles]
 
 
 def asks_for(exercise, place: texts.Place) -> bool:

@@ -61,7 +61,7 @@ def build(desk: common.Desk) -> list:
             None,
             show.note("beginning ...", "busy"),
             None,
-            call_of(kind, view, a, b, numbers, how),
+            call_of(desk, kind, view, a, b, numbers, how),
         )
         job = job_of(desk, kind, view, a or "", b or "", numbers, how)
         for record in live.walk(desk.studio, job, [f"seed {n}" for n in numbers], stopped):
@@ -138,8 +138,11 @@ def colour(x: torch.Tensor) -> torch.Tensor:
     return x - grey(x)
 
 
-def call_of(kind: str, view: str, a: str, b: str, seeds: list[int], how: dict) -> str:
+def call_of(
+    desk: common.Desk, kind: str, view: str, a: str, b: str, seeds: list[int], how: dict
+) -> str:
     words = {"seeds": copyable.seed_range(seeds)} | {k: v for k, v in how.items() if v != ""}
+    words |= desk.options
     if kind == "anagram":
         return copyable.command("anagram", a, b, view=view, **words)
     if kind == "hybrid":

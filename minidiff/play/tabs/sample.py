@@ -51,7 +51,7 @@ def build(desk: common.Desk) -> list:
             gr.skip(),
             gr.skip(),
             None,
-            *calls(prompts, seeds, how),
+            *calls(desk, prompts, seeds, how),
         )
         job = desk.studio.drawing(prompts, seeds, **how)
         captions = [f"{p}, {s}" if len(seeds) > 1 else p for p in prompts for s in seeds]
@@ -103,10 +103,12 @@ def current(record: live.Record, index: int, key: str) -> str:
     return show.strip(pictures, record.captions, side=112 if many else 200)
 
 
-def calls(prompts: list[str], seeds: list[int], how: dict) -> tuple[str, str]:
+def calls(desk: common.Desk, prompts: list[str], seeds: list[int], how: dict) -> tuple[str, str]:
     """The same pictures in Python and on the command line."""
     words = {name: value for name, value in how.items() if value != ""}
     return (
-        copyable.python_call("draw", prompts, seeds=seeds, **words),
-        copyable.command("sample", *prompts, seeds=copyable.seed_range(seeds), **words),
+        copyable.python_call("draw", prompts, opened=desk.opened, seeds=seeds, **words),
+        copyable.command(
+            "sample", *prompts, seeds=copyable.seed_range(seeds), **words, **desk.options
+        ),
     )

@@ -1,0 +1,99 @@
+"""The page in a real Chromium, served as `make play` serves it, with the demo."""
+
+import os
+import shutil
+import threading
+from pathlib import Path
+
+import pytest
+
+OUT = Path(__file__).resolve().parents[2] / "out" / "browser"
+WIDTHS = (1280, 390)
+PATIENCE = 1000 * int(os.environ.get("BROWSER_PATIENCE", "180"))  # milliseconds, on busy machines
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker("browser")
+
+
+def find_chromium() -> str | None:
+    names = ("chromium", "chromium-browser", "google-chrome")
+    return next((path for name in names if (path := shutil.which(name))), None)
+
+
+class Served:
+    """The running page: its address, and its port."""
+
+    def __init__(self):
+        import minidiff
+        from minidiff.play.server import make_app, open_port, serve
+
+        sock = open_port(0)
+        self.port = sock.getsockname()[1]
+        self.guard = make_app(minidiff.open(), None, None, self.port)
+        self.reached: list[tuple[str, str]] = []  # (method, path) of what the guard let through
+        self.guard.app = self.counting(self.guard.app)
+        threading.Thread(target=serve, args=(self.guard, sock), daemon=True).start()
+
+    def counting(self, app):
+        async def counted(scope, receive, send):
+            self.reached.append((scope.get("method", ""), scope.get("path", "")))
+            await app(scope, receive, send)
+
+        return counted
+
+    def address(self, query: str = "") -> str:
+        return self.guard.address + (f"&{query}" if query else "")
+
+
+@pytest.fixture(scope="session")
+def served() -> Served:
+    pytest.importorskip("gradio", reason="the page needs gradio: `make test-browser`")
+    return Served()
+
+
+@pytest.fixture(scope="session")
+def browser():
+    api = pytest.importorskip("playwright.sync_api", reason="`make test-browser` installs it")
+    path = find_chromium()
+    if path is None:
+        pytest.skip("there is no Chromium here: apt-get install chromium")
+    with api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(served, browser):
+    """A tab of its own. Afterwards: no error in the console, no request to anywhere else."""
+    context = browser.new_context(viewport={"width": WIDTHS[0], "height": 900})
+    context.set_default_timeout(PATIENCE)
+    page, wrong = context.new_page(), []
+    own = (f"http://127.0.0.1:{served.port}/", "data:", "blob:")
+    page.on("request", lambda r: None if r.url.startswith(own) else wrong.append(r.url))
+    page.on("console", lambda m: wrong.append(m.text) if m.type == "error" else None)
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on("response", lambda r: wrong.append(f"{r.status} {r.url}") if r.status >= 400 else None)
+    yield page
+    context.close()
+    assert wrong == []
+
+
+@pytest.fixture
+def keep(page):
+    """keep("name"): screenshots at both widths, in out/browser."""
+
+    def shoot(name: str) -> None:
+        OUT.mkdir(parents=True, exist_ok=True)
+        for width in WIDTHS:
+            page.set_viewport_size({"width": width, "height": 900})
+            page.wait_for_timeout(400)
+            page.screenshot(path=OUT / f"{name}-{width}.png", full_page=True)
+            sideways = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+            assert sideways <= 1, f"{name} is {sideways} pixels too wide at {width}"
+        page.set_viewport_size({"width": WIDTHS[0], "height": 900})
+
+    return shoot
