@@ -27,7 +27,7 @@ from minidiff.emoji.workbench import FAST, FULL, Counts, Row, Workbench
 from minidiff.errors import UserError
 from minidiff.io.devices import pick_device
 from minidiff.io.files import save_atomically
-from minidiff.io.paths import ROOT
+from minidiff.io.paths import HOME
 
 MEASUREMENTS = (
     measure_samples.naming,
@@ -43,7 +43,7 @@ MEASUREMENTS = (
     measure_grounds.grounds,
     illusions.illusions,
 )
-REPORT = ROOT / "out" / "eval-demo.json"
+REPORT = HOME / "out" / "eval-demo.json"
 
 
 def open_bench(folder: str | Path | None, fast: bool, packed: str | Path = PACKED) -> Workbench:

@@ -12,6 +12,7 @@ from minidiff.grade.harness import Watched, same_as_package
 from minidiff.grade.hints import Hint
 from minidiff.grade.sandbox import Outcome
 from minidiff.grade.source import Source, choose, of_text
+from minidiff.io.paths import need_clone
 
 WITH_TORCHVISION = {  # the files of the package that import it, or import one that does
     "minidiff/guidance.py",
@@ -42,6 +43,7 @@ def main(ex: str | None = None, source: str = "exercises", json: bool = False) -
 
     ex: names with commas between. source: see minidiff/grade/source.py.
     """
+    need_clone("the exercises and their grader")
     chosen, code = choose_exercises(ex), choose(source)
     results = []
     for exercise in chosen:
