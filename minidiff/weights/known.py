@@ -53,6 +53,14 @@ def second_folder(first: Path) -> Path:
     return chosen[0]
 
 
+def has_second(first: Path) -> bool:
+    """Whether a second stage that fits lies beside a first one."""
+    try:
+        return bool(second_folder(first))
+    except UserError:
+        return False
+
+
 def unet_config(folder: Path) -> dict:
     """The unet/config.json of a folder; {} where there is none that can be read."""
     try:
