@@ -23,7 +23,7 @@ CASCADE_VERSIONS = [
         name="small-corners-not-aligned",
         old=BILINEAR,
         new='return F.interpolate(low, size, mode="bilinear", align_corners=False)',
-        caught_by="the corners' pixels stay the corners'",
+        caught_by="between the pixels a straight line",
         hint="The enlarged picture is shifted by up to half of a small pixel, most at the edges.",
         picture="Lines near the border are doubled or thick.",
     ),
