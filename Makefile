@@ -11,6 +11,8 @@ ifdef PY
 else
   PY := .venv/bin/python
   needs = $(1:%=.venv/ready-%)
+  # what a host's own Python is given must not reach .venv's
+  unexport PYTHONPATH PYTHONHOME
 endif
 minidiff = $(PY) -m minidiff
 
@@ -33,7 +35,7 @@ flag = $(if $(call given,$1),--$2)
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s%s\n", $$1, $$2 }' Makefile
 	@echo
-	@echo '  part-a takes ONLY= one of 0 1.1 1.2 1.3 1.4 1.5 1.6 1.7 1.7.1 1.7.2 1.7.3 1.8 1.9,'
+	@echo '  part-a takes ONLY= one of 0 1.1 1.2 1.3 1.4 1.5 1.6 1.7 1.7.1 1.7.2 1.7.3 1.8 1.9 yours,'
 	@echo '               WEIGHTS=DIR, EMBEDDINGS=FILE, and IMAGE=me.jpg MASK=mask.png PROMPT="a rocket"'
 	@echo '  PY=python3   use this interpreter and set nothing up'
 	@echo '  everything else: python -m minidiff --help'
@@ -100,7 +102,7 @@ data: $(call needs,train) ## fetch training data: SETS="mnist fashion emoji emoj
 	$(minidiff) data $(if $(call given,SETS),$$SETS) $(call flag,YES,yes)
 
 weights: $(call needs,dev) ## fetch an official model: MODEL=IF-I-L TEXT_ENCODER=1 TO=DIR
-	$(minidiff) weights pull "$$MODEL" $(call flag,TEXT_ENCODER,text-encoder) $(call opt,TO,to)
+	$(minidiff) weights pull $(if $(call given,MODEL),"$$MODEL") $(call flag,TEXT_ENCODER,text-encoder) $(call opt,TO,to)
 
 train-mnist: $(call needs,dev) ## train Part B's models: MODELS= SEEDS= EPOCHS= DATA=fashion MODE= OUT=
 	$(minidiff) train-mnist $(call opt,MODELS,models) $(call opt,SEEDS,seeds) \

@@ -58,18 +58,19 @@ def walk(estimate, abars, draw):
 
 
 class PointNet:
-    """(N, 2) points and timesteps to the noise in them: three layers, SiLU between."""
+    """(N, 2) points and timesteps to the noise in them: four layers, SiLU between."""
 
     def __init__(self, steps, width, rng):
         self.steps = steps
-        sizes = [2 + 8, width, width, 2]
+        sizes = [2 + 20, width, width, width, 2]
         self.weights = [rng.normal(0, a**-0.5, (a, b)) for a, b in zip(sizes, sizes[1:])]
         self.biases = [np.zeros(b) for b in sizes[1:]]
 
     def __call__(self, x, t, kept=None):
-        """kept: a list that gets the inputs and sums of every layer, which the gradient needs."""
+        """kept: a list that gets the inputs and sums of each layer, which the gradient needs."""
         angle = math.pi * np.broadcast_to(t, len(x))[:, None] / self.steps * [[1, 2, 4, 8]]
-        h = np.concatenate([x, np.sin(angle), np.cos(angle)], 1)  # time as a clock of four hands
+        waves = np.concatenate([angle, x, 2 * x, 4 * x], 1)  # of time and place, in several lengths
+        h = np.concatenate([x, np.sin(waves), np.cos(waves)], 1)
         for w, b in zip(self.weights, self.biases):
             z = h @ w + b
             if kept is not None:
@@ -93,8 +94,7 @@ class PointNet:
 def train(net, data, abars, rng, steps=4000, batch=512, rate=3e-3):
     """Algorithm B.1 with Adam written out; the rate falls to zero. Returns the losses."""
     parameters = [p for pair in zip(net.weights, net.biases) for p in pair]
-    moments = [[np.zeros_like(p), np.zeros_like(p)] for p in parameters]
-    losses = []
+    losses, moments = [], [np.zeros((2, *p.shape)) for p in parameters]
     for step in range(1, steps + 1):
         x0 = data[rng.integers(len(data), size=batch)]
         t = rng.integers(len(abars), size=batch)

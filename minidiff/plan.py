@@ -9,6 +9,7 @@ say nothing, and are sampled as the official pipeline does it.
 """
 
 import re
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -31,6 +32,7 @@ from minidiff.schedule import (
 )
 
 WALK_FILE = "sampling.json"
+NOISY = 850  # from here on hardly anything of a picture is left: abar is below 0.06
 LIMITS = ("none", "clip", "threshold")
 
 
@@ -109,12 +111,18 @@ def make_plan(
     if spacing is None and kind == "number":
         spacing = (advice.spacing if recommended else None) or model.scheduler.timestep_spacing
         spacing = "even" if sampler == "course" else spacing
+    pairs = make_pairs(kind, steps, spacing, model.scheduler)
+    if kind == "number" and pairs[0][0] < NOISY:
+        warnings.warn(
+            f"{steps} {spacing} steps begin at t = {pairs[0][0]}, where a picture is not yet all"
+            " noise, so it may stay grey: take a number that divides 1000, or trailing spacing"
+        )
     strength = advice.guidance if guidance is None else guidance
     tells = {"steps": steps, "sampler": sampler, "limit": limit}
     tells |= {} if spacing is None else {"spacing": spacing}
     tells |= {} if eta is None else {"eta": eta}
     return Plan(
-        pairs=make_pairs(kind, steps, spacing, model.scheduler),
+        pairs=pairs,
         sampler=make_sampler(sampler, eta=eta, variance=own_variance(sampler, model.scheduler)),
         limit=make_limit(limit, model.scheduler),
         guidance=strength,

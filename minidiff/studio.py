@@ -199,13 +199,14 @@ class Studio:
         self.check_texts([prompt, turned], negative)
         conds = tuple(self.cond([text] * len(seeds)) for text in (prompt, turned))
         views = (View(), find_view(view))
-        uncond = self.cond([negative] * len(seeds))
+        uncond = self.cond(self.away_from(negative, [prompt] * len(seeds), plan.guidance))
         return self.job(Anagram(conds, uncond, views, plan.guidance), seeds, plan)
 
     def hybrids(self, far, near, seeds=SEED, *, negative="", **how) -> Job:
         plan, seeds = self.plan(**how), seed_list(seeds)
         self.check_texts([far, near], negative)
-        conds = [self.cond([text] * len(seeds)) for text in (far, near, negative)]
+        away = self.away_from(negative, [far] * len(seeds), plan.guidance)
+        conds = [self.cond(texts) for texts in ([far] * len(seeds), [near] * len(seeds), away)]
         return self.job(Hybrid(*conds, plan.guidance), seeds, plan)
 
     def job(self, guidance, seeds, plan=None, *, starts=0, original=None, mask=None) -> Job:
@@ -245,8 +246,16 @@ class Studio:
 
     def cfg(self, prompts: Sequence[str], scale: float, negative: str = "") -> CFG:
         """Classifier-free guidance, a picture for each of the prompts."""
-        self.cond([*prompts, negative])  # read the text encoder once for both
-        return CFG(self.cond(prompts), self.cond([negative] * len(prompts)), scale)
+        away = self.away_from(negative, prompts, scale)
+        self.cond([*prompts, *away])  # read the text encoder once for both
+        return CFG(self.cond(prompts), self.cond(away), scale)
+
+    def away_from(self, negative: str, prompts: Sequence[str], scale: float) -> list[str]:
+        """The prompts to steer away from. At guidance 1 they count for nothing: a file of
+        embeddings that lacks them serves, too."""
+        known = getattr(self.model.encode, "embeddings", None)
+        unneeded = scale == 1 and known is not None and negative not in known
+        return list(prompts) if unneeded else [negative] * len(prompts)
 
     def noise(self, seeds: Iterable[int]) -> SeededNoise:
         """The noise of these seeds, in the size and on the device of the model's pictures."""

@@ -20,6 +20,7 @@ from minidiff.emoji import (
     measure_noise,
     measure_phrase,
     measure_samples,
+    measure_walks,
     prompts,
     sheets,
     workbench,
@@ -145,6 +146,7 @@ class TinyModel:
 
     name = "tiny"
     folder = Path("no folder")
+    scheduler = SchedulerConfig()
     device = torch.device("cpu")
     sample_size = 64
 
@@ -294,6 +296,32 @@ def test_curves_ask_for_each_setting_once(bench, monkeypatch):
     monkeypatch.setattr(bench, "plan", replace(bench.plan, curve=2))
     rows = measure_samples.curves(bench)
     assert settings == list(measure_samples.CURVES) and len(rows) == len(settings)
+
+
+def test_each_way_to_walk_is_drawn_once_from_the_same_seeds(bench, monkeypatch):
+    asked = []
+
+    def draw(texts, seeds=None, plan=None):
+        asked.append((texts, seeds, plan))
+        return torch.ones(len(texts), 3, 64, 64)
+
+    monkeypatch.setattr(bench, "draw", draw)
+    monkeypatch.setattr(bench.studio, "plan", lambda steps, **words: (steps, *words.items()))
+    assert measure_walks.walks(bench) == []  # a few of each leaves the long table out
+    monkeypatch.setattr(bench, "plan", replace(bench.plan, curve=2))
+    rows = measure_walks.walks(bench)
+    assert len(asked) == len({plan for *_, plan in asked}) == 5 * 7 * 3 * 2
+    assert all(seeds is None and texts == asked[0][0] for texts, seeds, _ in asked)
+    assert len({row.what for row in rows}) == len(rows) == 3 * len(asked)
+    assert {row.value for row in rows if row.what.startswith("white border")} == {1.0}
+
+
+def test_a_walk_has_no_more_calls_than_its_cell_says():
+    for calls, steps in ((4, 2), (6, 3), (9, 5), (10, 5), (33, 17)):
+        assert measure_walks.Cell("heun", calls, 5.0).steps == steps
+        assert measure_walks.Cell("dpm++", calls, 5.0).steps == calls
+    cell = measure_walks.Cell("ddim", 8, 5.0, eta=1.0)
+    assert str(cell) == "ddim eta 1, clip, 8 calls, guidance 5"
 
 
 def test_a_blind_model_scores_one_on_overall_colour(bench, monkeypatch):

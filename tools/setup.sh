@@ -1,6 +1,7 @@
 #!/bin/sh
 # Set up .venv with minidiff and one of its extras, in the tested versions: sh tools/setup.sh dev
 set -eu
+unset PYTHONPATH PYTHONHOME || true # of a host's own Python: .venv has its own libraries
 extra=$1
 python=.venv/bin/python
 

@@ -16,6 +16,8 @@ from minidiff.cli.verbs import GROUPS, VERBS
 from minidiff.errors import UserError
 from minidiff.io.surroundings import notes
 
+PATHS = ("image", "mask", "source", "target", "folder")  # those without an option's dashes
+
 
 class Parser(argparse.ArgumentParser):
     def error(self, message: str):
@@ -42,8 +44,14 @@ def make_parser() -> Parser:
         )
         sub.set_defaults(verb=name)
         for names, settings in verb.options:
-            sub.add_argument(*names, **settings)
+            sub.add_argument(*names, **path_type(names, settings), **settings)
     return parser
+
+
+def path_type(names: tuple[str, ...], settings: dict) -> dict:
+    """~ means the home folder in every path, also where no shell has replaced it: --out=~/x."""
+    is_path = settings.get("metavar") in ("DIR", "FILE", "WHERE") or names[0] in PATHS
+    return {"type": os.path.expanduser} if is_path and "type" not in settings else {}
 
 
 def main(arguments: list[str] | None = None) -> int:

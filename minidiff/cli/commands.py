@@ -4,9 +4,9 @@ from pathlib import Path
 
 from minidiff.errors import UserError
 from minidiff.io.files import check_writable
-from minidiff.io.paths import ROOT
+from minidiff.io.paths import HOME, need_clone
 
-EMOJI_PACKAGES = ROOT / "data" / "packages"
+EMOJI_PACKAGES = HOME / "data" / "packages"
 
 
 def data(sets: list[str], yes: bool) -> None:
@@ -128,6 +128,7 @@ def check_ending(path: str) -> None:
 
 def lessons_sync(numbers: list[str], ship: bool) -> list[Path]:
     """Copies in chapters from the package, missing stubs; with `ship` the packed package too."""
+    need_clone("the lessons")
     from minidiff.grade.solutions import files_to_ship, write_stubs
     from minidiff.io.shipped import ship as pack
     from minidiff.lessons import sources

@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from minidiff.errors import UserError
 from minidiff.figures.grids import enlarge, picture, save_gif, save_png
-from minidiff.io.devices import place_in_team
+from minidiff.io.devices import my_share, place_in_team
 from minidiff.sampling import Step
 from minidiff.studio import Job, Studio, open_studio
 from minidiff.views import find_view
@@ -188,10 +188,10 @@ def my_batches(count: int, batch: int) -> list[list[int]]:
     Alone it draws all. Under torchrun the batches go round among the processes, and are small
     enough that each process has work.
     """
-    rank, world = place_in_team()
+    _, world = place_in_team()
     size = min(batch, math.ceil(count / world))
     batches = [list(range(n, min(n + size, count))) for n in range(0, count, size)]
-    return batches[rank::world]
+    return my_share(batches, "pictures", len)
 
 
 def slug(text: str) -> str:

@@ -135,7 +135,7 @@ VERBS = {
             DEVICE,
             EMBEDDINGS,
             EDITION_A,
-            option("--only", metavar="ID", help="one section: 0, 1.1, ..., 1.7.1, ..., 1.9"),
+            option("--only", metavar="ID", help="one section: 0, 1.1, ..., 1.9, yours, yours-mask"),
             option("--image", metavar="FILE", help="a picture of yours, for two more sections"),
             option("--mask", metavar="FILE", help="white where your picture shall be redrawn"),
             option("--prompt", help="what to turn your picture into"),

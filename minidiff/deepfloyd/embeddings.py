@@ -9,6 +9,7 @@ Two kinds of file hold prompt -> (77, d) states:
 
 import difflib
 import pickle
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +20,8 @@ from torch import Tensor
 from minidiff.deepfloyd.captions import check_unicode
 from minidiff.deepfloyd.checkpoint import open_weights
 from minidiff.errors import UserError
-from minidiff.io.files import save_atomically
+from minidiff.io.files import check_is_file, save_atomically
+from minidiff.io.paths import expanded
 
 LENGTH = 77
 Embeddings = dict[str, Tensor]  # prompt -> (77, d)
@@ -42,6 +44,12 @@ class PrecomputedText:
         for prompt in prompts:
             if prompt not in self.embeddings:
                 known = list(self.embeddings)
+                if not prompt:
+                    raise UserError(
+                        f"{self.path} has no embedding of '', the empty prompt, which guidance"
+                        " compares with: add one (`python -m minidiff encode` does), give a"
+                        " --negative prompt of the file, or use --guidance 1"
+                    )
                 near = difflib.get_close_matches(prompt, known, n=3, cutoff=0.3) or known[:8]
                 raise UserError(
                     f"{self.path} has no embedding of {prompt!r}; like it are"
@@ -58,8 +66,8 @@ class PrecomputedText:
 
 def read_embeddings(path: str | Path) -> Embeddings:
     """The prompts and states of a file of either kind, checked. UserError for anything else."""
-    path = Path(path)
-    found = read_pickle(path) if path.suffix in (".pth", ".pt") else read_safetensors(path)
+    path = expanded(path)
+    found = read_pickle(path) if is_pickle(path) else read_safetensors(path)
     if not found:
         raise UserError(f"{path} holds no embeddings")
     embeddings = {prompt: check_states(path, prompt, x) for prompt, x in found.items()}
@@ -67,6 +75,19 @@ def read_embeddings(path: str | Path) -> Embeddings:
     if len(widths) > 1:
         raise UserError(f"{path} mixes embeddings of widths {sorted(widths)}: of different models")
     return embeddings
+
+
+def is_pickle(path: Path) -> bool:
+    """Whether a file is torch's or Python's, by its first bytes: names tell nothing."""
+    try:
+        check_is_file(path)
+        with open(path, "rb") as file:
+            start = file.read(9)
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror or error})") from error
+    header = start[8:9] == b"{"  # safetensors: the header's length in 8 bytes, then JSON
+    named = path.suffix.lower() in (".pth", ".pt", ".pkl")  # the oldest pickles begin as any text
+    return not header and (named or start.startswith((b"PK\x03\x04", b"\x80")))
 
 
 def read_safetensors(path: Path) -> dict[str, Tensor]:
@@ -77,13 +98,16 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
 
 def read_pickle(path: Path) -> dict[str, Tensor]:
     try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
+        with open(path, "rb") as file:  # by its name, torch would choose another reader
+            found = torch.load(file, map_location="cpu", weights_only=True)
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror or error})") from error
     except pickle.UnpicklingError as error:
+        named = re.search(r"GLOBAL (\S+)", str(error))
+        holds = f"holds {named[1]}, more than tensors," if named else "is damaged, or no such file,"
         raise UserError(
-            f"{path} is damaged or holds more than tensors, and was not opened: such a file can run"
-            " code; get it from the course again"
+            f"{path} {holds} and was not opened, for such a file can run code: save plain tensors,"
+            " torch.save({prompt: torch.as_tensor(x) for prompt, x in embeds.items()}, path)"
         ) from error
     except Exception as error:  # a damaged archive can fail in any way it likes
         raise UserError(f"{path} is not a whole .pth file ({type(error).__name__})") from error

@@ -20,11 +20,11 @@ from minidiff.digits.trainer import Trainer
 from minidiff.errors import UserError
 from minidiff.io.devices import my_share, pick_device
 from minidiff.io.files import save_atomically
-from minidiff.io.paths import ROOT
+from minidiff.io.paths import HOME
 from minidiff.mnist.checkpoint import RECIPES, Recipe, save_model
 from minidiff.mnist.data import load_digits
 
-RUNS = ROOT / "runs" / "mnist"
+RUNS = HOME / "runs" / "mnist"
 MODES = ("fast", "plain", "deterministic")
 
 
@@ -165,7 +165,7 @@ def main(
     configure(device, mode)
     digits = load_digits("train", dataset, data_folder)
     jobs = [(name, seed) for seed in seeds for name in models]
-    for name, seed in my_share(jobs):
+    for name, seed in my_share(jobs, "trainings"):
         folder = run_folder(out, dataset, seed) / f"run-{name}"
         folder.mkdir(parents=True, exist_ok=True)  # or fail before the work
         trainer = Trainer(RECIPES[name], digits, seed, device, mode, epochs)

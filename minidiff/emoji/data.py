@@ -23,10 +23,10 @@ from minidiff.emoji.names import clean_name, family_name
 from minidiff.errors import UserError
 from minidiff.io import fetch
 from minidiff.io.files import save_atomically
-from minidiff.io.paths import ROOT
+from minidiff.io.paths import HOME
 
 SIZE, SIZE_2 = 64, 256  # pixels a side, what the two stages of IF draw
-PACKED, PACKED_2 = ROOT / "data" / "emoji-64.zip", ROOT / "data" / "emoji-256.zip"
+PACKED, PACKED_2 = HOME / "data" / "emoji-64.zip", HOME / "data" / "emoji-256.zip"
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,9 @@
 """`make eval-demo`: what the demo can draw, in numbers.
 
 The protocol is code: judge.py says when a sample is recognised, workbench.py how samples are
-drawn, measure_samples.py and measure_noise.py what is counted, and prompts.json what is asked,
-fixed before any training. FAST=1 measures a few of each, evenly spread, for a CPU; ONLY="phrase
-grounds" runs these measurements and no others; SAMPLES=24 changes how many pictures they draw.
+drawn, the measure_*.py what is counted, and prompts.json what is asked, fixed before any training.
+FAST=1 measures a few of each, evenly spread, for a CPU; ONLY="phrase grounds" runs these
+measurements and no others; SAMPLES=24 changes how many pictures they draw.
 """
 
 import json
@@ -20,17 +20,19 @@ from minidiff.emoji import (
     measure_noise,
     measure_phrase,
     measure_samples,
+    measure_walks,
 )
 from minidiff.emoji.data import PACKED, SETS, load_emoji
 from minidiff.emoji.workbench import FAST, FULL, Counts, Row, Workbench
 from minidiff.errors import UserError
 from minidiff.io.devices import pick_device
 from minidiff.io.files import save_atomically
-from minidiff.io.paths import ROOT
+from minidiff.io.paths import HOME
 
 MEASUREMENTS = (
     measure_samples.naming,
     measure_samples.curves,
+    measure_walks.walks,
     measure_samples.backgrounds,
     measure_samples.styles,
     measure_noise.overall_colour,
@@ -41,7 +43,7 @@ MEASUREMENTS = (
     measure_grounds.grounds,
     illusions.illusions,
 )
-REPORT = ROOT / "out" / "eval-demo.json"
+REPORT = HOME / "out" / "eval-demo.json"
 
 
 def open_bench(folder: str | Path | None, fast: bool, packed: str | Path = PACKED) -> Workbench:

@@ -101,7 +101,7 @@ class UpscalerRun(Run):
 
     def build(self, recipe: dict) -> UpscalerLoss:
         self.unet = UNet(UNetConfig.from_dict(recipe["unet"]))
-        config = json.loads((WEIGHTS / "text_encoder" / "config.json").read_text())
+        config = json.loads((WEIGHTS / "text_encoder" / "config.json").read_text(encoding="utf-8"))
         self.encoder = T5Encoder(T5Config.from_dict(config)).requires_grad_(False)
         self.encoder.load_state_dict({k: v.float() for k, v in load_exported(WEIGHTS)[1].items()})
         start_from_zero(self.unet)

@@ -425,6 +425,9 @@ MAPPING = (
 )
 
 
+OWN = ("yours", "yours-mask")
+
+
 def own_topics(studio: Easel, image: Path | None, mask: Path | None, prompt: str | None):
     """Sections for a picture of the user's."""
     if image is None:
@@ -468,6 +471,11 @@ def main(
     image, mask = (None if p is None else Path(p).expanduser().absolute() for p in (image, mask))
     embeddings = embeddings_file(embeddings)
     check_own_picture(image, mask, prompt)
+    if only is not None and image is not None and only not in OWN:
+        raise UserError(
+            f"your picture is drawn in the sections {' and '.join(OWN)}, not in {only}: leave ONLY"
+            " (--only) out, or give one of them"
+        )
     if compare and image is not None:
         raise UserError("COMPARE=1 draws a section of the report: leave IMAGE out")
     model = load(weights, device, embeddings=embeddings)

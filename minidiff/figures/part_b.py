@@ -20,12 +20,12 @@ from minidiff.figures.curves import loss_curve, quality, read_log
 from minidiff.figures.grids import draw_grid, picture, save_gif, save_png
 from minidiff.figures.page import Figure
 from minidiff.figures.report import Topic, draw_report, fingerprint
-from minidiff.io.paths import ROOT
+from minidiff.io.paths import HOME
 from minidiff.mnist.checkpoint import EDITIONS, load_model
 from minidiff.mnist.data import WEIGHTS
 from minidiff.mnist.ddpm import class_walk, ddpm_schedule, last, time_walk
 
-OUT = ROOT / "out" / "part-b"
+OUT = HOME / "out" / "part-b"
 DIGITS = [str(kind) for kind in range(10)]
 GAMMAS = (0.0, 1.0, 5.0, 10.0)
 COMPARED = 5  # digits in the comparison of guidance scales

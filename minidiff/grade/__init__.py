@@ -10,6 +10,13 @@
     gallery.py      the picture that a wrong version makes
     solutions.py    stubs and solutions as texts, made from the package as it was shipped
 
-What is right is decided by closed forms written down here and by committed outputs
-(reference.safetensors). No code that a student may edit is ever asked.
+    harness.py      what every exercise gets for free: watched calls, random arguments (draw.py)
+    facts.py        what wrong numbers themselves show
+    slips.py        slips of the pen, made by rules from the solution
+
+What is right is decided by closed forms written down here and by the package as it was shipped
+(io/shipped.zip). No code that a student may edit is ever asked.
+
+For other programs: runner.grade_text(exercise, text) gives a Result, and
+mistakes.catalogue.mistakes_of(exercise or function) the mistakes with their texts.
 """

@@ -9,20 +9,29 @@ each one beside its checks:
     @mean.check("end points")
     def end_points(code): ...      # raises Wrong with one sentence
 
-    @mean.probe
-    def probe(code): ...           # outputs that are compared with committed ones
+    @mean.trial
+    def trial(code, draw): ...     # random arguments: must give what the package gives
 
-`code` gives the functions and classes under test by name, wherever they come from.
+harness.py says more about trials. `code` gives the functions and classes under test by name,
+wherever they come from.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib import import_module
 
-from torch import Tensor
-
-REFERENCE = "same numbers as the reference"
-CHECK_MODULES = ("equations", "guidance", "sampling", "t5", "unet", "mnist", "ddpm", "flow")
+REFERENCE = "same as the package, for random arguments"
+CHECK_MODULES = (
+    "equations",
+    "guidance",
+    "sampling",
+    "samplers",
+    "t5",
+    "unet",
+    "mnist",
+    "ddpm",
+    "flow",
+)
 
 
 @dataclass(frozen=True)
@@ -51,7 +60,7 @@ class Exercise:
     task: str
     parts: list[Part]
     checks: dict[str, Callable] = field(default_factory=dict)
-    outputs: Callable[..., dict[str, Tensor]] | None = None
+    trials: list[Callable] = field(default_factory=list)
 
     def __post_init__(self):
         EXERCISES[self.name] = self
@@ -63,8 +72,18 @@ class Exercise:
 
         return add
 
-    def probe(self, function: Callable[..., dict[str, Tensor]]) -> Callable:
-        self.outputs = function
+    def trial(self, function: Callable) -> Callable:
+        self.trials.append(function)
+        return function
+
+    def probe(self, function: Callable) -> Callable:
+        """A trial of one round whose arguments are not drawn."""
+
+        def fixed(code, draw):
+            return function(code)
+
+        fixed.rounds = 1
+        self.trials.append(fixed)
         return function
 
 

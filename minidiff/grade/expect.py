@@ -8,7 +8,14 @@ from torch import Tensor
 
 
 class Wrong(Exception):
-    """A check failed. The message is for the student."""
+    """A check failed. The message is for the student.
+
+    hint and mistake (a name that stays): what was done, where the check itself knows it.
+    """
+
+    def __init__(self, message: str, hint: str = "", mistake: str = ""):
+        super().__init__(message)
+        self.hint, self.mistake = hint, mistake
 
 
 def close(actual: object, expected: Tensor | float, what: str, tolerance: float = 1e-6) -> None:
@@ -30,11 +37,12 @@ def close(actual: object, expected: Tensor | float, what: str, tolerance: float 
         worst = int(error.argmax())
         got, due = float(actual.flatten()[worst]), float(expected.flatten()[worst])
         where = f"{place(actual, worst)}{rounded}"
-        raise Wrong(f"{what} is {number(got)}{where}; it should be {number(due)}")
+        got, due = apart(got, due)
+        raise Wrong(f"{what} is {got}{where}; it should be {due}")
 
 
-def same_kind(actual: object, expected: Tensor, what: str) -> None:
-    """Raise Wrong unless `actual` is a finite tensor of that shape."""
+def same_kind(actual: object, expected: Tensor, what: str, finite: bool = True) -> None:
+    """Raise Wrong unless `actual` is a tensor of that shape, and finite where that is due."""
     if not isinstance(actual, Tensor):
         kind = "nothing (None)" if actual is None else f"a {type(actual).__name__}"
         raise Wrong(f"{what} is {kind}; it should be a tensor")
@@ -43,7 +51,7 @@ def same_kind(actual: object, expected: Tensor, what: str) -> None:
             f"{what} has shape {tuple(actual.shape)}; it should have {tuple(expected.shape)}"
         )
     bad = ~torch.isfinite(actual.double())
-    if bool(bad.any()):
+    if finite and bool(bad.any()):
         kind = "NaN" if bool(actual.isnan().any()) else "infinite"
         raise Wrong(f"{what} is {kind} in {int(bad.sum())} of {bad.numel()} places")
 
@@ -58,7 +66,13 @@ def same_dtype(actual: Tensor, dtype: torch.dtype, what: str) -> None:
 
 def equal(actual: object, expected: object, what: str) -> None:
     """Raise Wrong unless the two are equal: for lists, names and counts."""
-    if actual != expected:
+    both = (list, tuple)
+    same = (
+        list(actual) == list(expected)
+        if isinstance(actual, both) and isinstance(expected, both)
+        else actual == expected
+    )
+    if not same:
         raise Wrong(f"{what} is {short(actual)}; it should be {short(expected)}")
 
 
@@ -68,29 +82,19 @@ def true(condition: object, sentence: str) -> None:
         raise Wrong(sentence)
 
 
-def same_outputs(actual: dict[str, Tensor], expected: dict[str, Tensor], tolerance=1e-5) -> None:
-    """Raise Wrong for the first output that is not the reference's."""
-    for key, tensor in expected.items():
-        close(actual.get(key), tensor, f"`{key}`", tolerance)
-
-
-def alike(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
-    """Whether two sets of outputs are the same up to rounding, NaN and infinities included."""
-
-    def near(x: Tensor, y: Tensor) -> bool:
-        if x.shape != y.shape:
-            return False
-        scale = max(1.0, float(x.double().nan_to_num(0, 0, 0).abs().max())) if x.numel() else 1.0
-        return torch.allclose(x.double(), y.double(), 0, 1e-5 * scale, equal_nan=True)
-
-    return a.keys() == b.keys() and all(near(a[key], b[key]) for key in a)
-
-
 # --- words for numbers ------------------------------------------------------------------------
 
 
 def number(x: float) -> str:
     return str(x) if not math.isfinite(x) else f"{x:.6g}"
+
+
+def apart(got: float, due: float) -> tuple[str, str]:
+    """Two numbers with as many digits as tell them apart."""
+    if number(got) != number(due):
+        return number(got), number(due)
+    digits = next((d for d in range(7, 18) if f"{got:.{d}g}" != f"{due:.{d}g}"), 17)
+    return f"{got:.{digits}g}", f"{due:.{digits}g} (they differ from digit {digits} on)"
 
 
 def place(x: Tensor, flat: int) -> str:

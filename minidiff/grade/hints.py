@@ -1,58 +1,309 @@
-"""Finds what a wrong answer looks like: the wrong version in the catalogue that answers alike.
+"""Finds what a wrong answer looks like.
 
-The student's outputs are compared with those of every known wrong version of the exercise. A wrong
-version is the shipped solution with one replacement of text; it is made and run on the spot.
+The student's code and the shipped one run the exercise's trials; where the first difference is, all
+that is known is tried on the very same inputs: first the catalogue, then what the numbers
+themselves show (facts.py), then slips of the pen (slips.py), then pairs of those. A version
+explains an answer if it gives the same up to the first difference in every round, that one
+included. Where no trial shows a difference, the check that failed is taken as a trial itself.
 """
 
-import numpy as np
-import torch
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import combinations
 
-from minidiff.grade import sandbox
+from torch import Tensor
+
+from minidiff.grade import facts
 from minidiff.grade.exercises import Exercise
-from minidiff.grade.expect import alike
-from minidiff.grade.mistakes.catalogue import CATALOGUE, Mutation
+from minidiff.grade.harness import OWN_NOISE, TOLERANCE, Run, Watched, rounds_of, run_trial
+from minidiff.grade.mistakes.catalogue import CATALOGUE
+from minidiff.grade.slips import Slip, slips_of
 from minidiff.grade.solutions import solution_text
-from minidiff.grade.source import Code, Source, from_text
+from minidiff.grade.source import from_text, shipped_code
 
-Signature = dict[str, np.ndarray] | str  # the outputs, or the sentence of what was raised
+SECONDS = 12.0  # of processor time, for all that is tried
+MOST_PAIRS = 2500
 
 
-def find(exercise: Exercise, source: Source) -> Mutation | None:
-    """The catalogue's wrong version that behaves as the code of `source` does, if there is one."""
-    outcome = sandbox.call(lambda: signature(exercise, lambda: source.load(exercise)))
-    if outcome.kind != "ok":
-        return None
-    for name, version in wrong_versions(exercise).items():
-        if same(outcome.value, version):
-            return CATALOGUE[name]
+@dataclass(frozen=True)
+class Hint:
+    """What an answer looks like. name: of the catalogue's mistake, or the kind of a slip."""
+
+    name: str
+    text: str
+
+
+def find(exercise: Exercise, code: object, check: Callable | None = None) -> Hint | None:
+    """What the code looks like, or None. check: the one that failed, if it is not the trials."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # some of the versions tried are odd Python
+        return looked_for(exercise, code, check)
+
+
+def looked_for(exercise: Exercise, code: object, check: Callable | None) -> Hint | None:
+    end = time.process_time() + SECONDS
+    trials = [*exercise.trials, *([as_trial(check)] if check else [])]
+    package = Watched(shipped_code(exercise))
+    passed: list[Evidence] = []
+    for trial in trials:
+        evidence = Evidence.of(trial, code, package)
+        if evidence.differs:
+            return Search(exercise, evidence, passed, end).best()
+        passed.append(evidence)
     return None
 
 
-def wrong_versions(exercise: Exercise) -> dict[str, Signature]:
-    """The signature of every wrong version of an exercise."""
-    text = solution_text(exercise)
-    known = [m for m in CATALOGUE.values() if m.exercise == exercise.name]
+def as_trial(check: Callable) -> Callable:
+    """A check as a trial of one round: its outputs are what its calls gave, up to its end."""
 
-    def signatures() -> dict[str, Signature]:
-        return {
-            m.name: signature(exercise, lambda m=m: from_text(exercise, m.apply(text)))
-            for m in known
-        }
+    def trial(code, draw):
+        given: list = []
+        try:
+            check(Recording(code, given))
+        except Exception as error:
+            given.append(str(error))
+        return {str(i): value for i, value in enumerate(given)}
 
-    outcome = sandbox.call(signatures)
-    return outcome.value if outcome.kind == "ok" else {}
+    trial.rounds = 1
+    return trial
 
 
-def signature(exercise: Exercise, load) -> Signature:
-    """What the exercise's probe gives for some code."""
+class Recording:
+    """Some code that remembers what its functions gave."""
+
+    def __init__(self, code: object, given: list):
+        self._code, self._given = code, given
+
+    def __getattr__(self, name: str):
+        found = getattr(self._code, name)
+        if isinstance(found, type) or not callable(found):
+            return found
+
+        def recorded(*args, **kwargs):
+            result = found(*args, **kwargs)
+            self._given.append(result)
+            return result
+
+        return recorded
+
+
+# --- what there is to explain -----------------------------------------------------------------
+
+
+@dataclass
+class Evidence:
+    """A trial, what the package and the student gave in each round, and how many outputs count.
+
+    depth: in each round, the number of outputs up to the first that differs; None: all are alike.
+    """
+
+    trial: Callable
+    due: list[Run]
+    got: list[Run]
+    depth: list[int | None]
+
+    @classmethod
+    def of(cls, trial: Callable, code: object, package: object) -> "Evidence":
+        rounds = range(rounds_of(trial))
+        due = [run_trial(trial, package, i) for i in rounds]
+        if any(run.error for run in due):  # the trial itself is at fault
+            return cls(trial, [], [], [])
+        got = [run_trial(trial, code, i) for i in rounds]
+        return cls(trial, due, got, [first_difference(g, d) for g, d in zip(got, due)])
+
+    @property
+    def differs(self) -> bool:
+        return any(depth is not None for depth in self.depth)
+
+    def explained_by(self, code: object, wholly: bool = False) -> bool:
+        """Whether some code gives what the student's gave, up to the first difference or wholly."""
+        order = sorted(range(len(self.depth)), key=lambda i: self.depth[i] is None)
+        return all(self.same_in(i, code, wholly) for i in order)
+
+    def same_in(self, i: int, code: object, wholly: bool) -> bool:
+        run, got = run_trial(self.trial, code, i), self.got[i]
+        if got.error or run.error:
+            return said(got.error) == said(run.error)
+        depth = self.depth[i] if self.depth[i] and not wholly else len(self.due[i].outputs)
+        keys = list(self.due[i].outputs)[:depth]
+        return all(alike(run.outputs.get(key), got.outputs.get(key)) for key in keys)
+
+
+def first_difference(got: Run, due: Run) -> int | None:
+    if got.error:
+        return 0
+    for depth, key in enumerate(due.outputs, start=1):
+        if not alike(got.outputs.get(key), due.outputs[key]):
+            return depth
+    return None if not got.touched or due.touched else len(due.outputs)
+
+
+def said(error: BaseException | None) -> str:
+    return f"{type(error).__name__}: {error}" if error else ""
+
+
+def alike(a: object, b: object) -> bool:
+    """Whether two outputs are the same thing, up to rounding, NaN and infinities included."""
+    if isinstance(b, Tensor) or isinstance(a, Tensor):
+        return isinstance(a, Tensor) and isinstance(b, Tensor) and alike_tensors(a, b)
+    if isinstance(b, (list, tuple)) and isinstance(a, (list, tuple)):
+        return len(a) == len(b) and all(alike(x, y) for x, y in zip(a, b))
+    if isinstance(a, float) and isinstance(b, float):
+        return abs(a - b) <= 1e-5 * max(1.0, abs(b)) or (a != a and b != b)
+    if type(a).__module__ in ("builtins", "NoneType"):
+        return a == b
+    return True  # objects of the code itself: what they do is seen elsewhere
+
+
+def alike_tensors(a: Tensor, b: Tensor) -> bool:
+    if (a.shape, a.dtype, a.requires_grad) != (b.shape, b.dtype, b.requires_grad):
+        return False
+    a, b, tolerance = a.detach().double(), b.detach().double(), TOLERANCE.get(b.dtype, 0.0)
+    scale = max(1.0, float(b.nan_to_num(0, 0, 0).abs().max())) if b.numel() else 1.0
+    near = (a - b).abs() <= tolerance * scale
+    return bool((near | (a == b) | (a.isnan() & b.isnan())).all())
+
+
+# --- the search -------------------------------------------------------------------------------
+
+
+@dataclass
+class Search:
+    """Tries what is known on the evidence, the likeliest first, until the time is over."""
+
+    exercise: Exercise
+    evidence: Evidence
+    passed: list[Evidence]
+    end: float
+
+    def best(self) -> Hint | None:
+        if any(g.touched and not d.touched for g, d in zip(self.evidence.got, self.evidence.due)):
+            return Hint("own-random-numbers", OWN_NOISE)
+        text = solution_text(self.exercise)
+        catalogue = [m for m in CATALOGUE.values() if m.exercise == self.exercise.name]
+        known = ((m.apply(text), Hint(m.name, m.hint)) for m in catalogue)
+        if found := self.first_of(known):
+            return found
+        if fact := facts.of(self.evidence, facts.FACTS):
+            return Hint(*fact)
+        slips = self.slips(text)
+        worded = ((s.apply(text), Hint(s.kind, f"It looks like this: {s.sentence}")) for s in slips)
+        if found := self.first_of(worded):
+            return found
+        if fact := facts.of(self.evidence, facts.LATE_FACTS):
+            return Hint(*fact)
+        found = self.pair(text, [*located(catalogue, text), *slips])
+        fact = None if found else facts.at_last(self.evidence)
+        return found or (Hint(*fact) if fact else None)
+
+    def slips(self, text: str) -> list[Slip]:
+        """The slips in functions that the trial runs, the commoner first."""
+        ran = functions_run(self.evidence.trial, from_text(self.exercise, text, MADE))
+        slips = [s for s in slips_of(self.exercise, text) if s.function in ran]
+        return sorted(slips, key=lambda slip: KINDS.index(slip.kind))
+
+    def first_of(self, versions: Iterator[tuple[str, Hint]]) -> Hint | None:
+        """The first version that explains everything; else the first that explains the beginning.
+
+        After one that explains the beginning only, so many more are tried for a better one.
+        """
+        found, more = None, 300
+        for text, hint in versions:
+            if self.late() or not more:
+                break
+            more -= found is not None
+            how_far = self.explains(text)
+            if how_far == "all":
+                return hint
+            found = found or (hint if how_far else None)
+        return found
+
+    def pair(self, text: str, slips: list[Slip]) -> Hint | None:
+        """Two mistakes at once."""
+        if not facts.informative(self.evidence):
+            return None
+        for a, b in likely_pairs(slips):
+            if self.late():
+                return None
+            first, second = sorted((a, b), key=lambda slip: -slip.begin)
+            if self.explains(second.apply(first.apply(text))):
+                return Hint(f"{a.kind}+{b.kind}", f"There seem to be two mistakes. {a.sentence} "
+                            f"And: {b.sentence}")  # fmt: skip
+        return None
+
+    def late(self) -> bool:
+        return time.process_time() > self.end
+
+    def explains(self, text: str) -> str:
+        """Whether a version explains the student's answer, and passes what that passes.
+
+        "all" if it gives the same everywhere, "beginning" up to the first difference, or "".
+        """
+        try:
+            code = from_text(self.exercise, text)
+        except Exception:
+            return ""
+        if not self.evidence.explained_by(code):
+            return ""
+        if not all(evidence.explained_by(code) for evidence in self.passed):
+            return ""
+        return "all" if self.evidence.explained_by(code, wholly=True) else "beginning"
+
+
+MADE = "<made>"
+
+
+def functions_run(trial: Callable, code: object) -> set[str]:
+    """The names of the functions of a text that a trial runs, in any of its rounds."""
+    names: set[str] = set()
+
+    def note(frame, event, argument):
+        if frame.f_code.co_filename == MADE:
+            names.add(frame.f_code.co_name)
+
+    sys.setprofile(note)
     try:
-        code: Code = load()
-        return {name: tensor.detach().numpy() for name, tensor in exercise.outputs(code).items()}
-    except Exception as error:
-        return f"{type(error).__name__}: {error}"
+        for i in range(rounds_of(trial)):
+            run_trial(trial, code, i)
+    finally:
+        sys.setprofile(None)
+    return names
 
 
-def same(a: Signature, b: Signature) -> bool:
-    if isinstance(a, str) or isinstance(b, str):
-        return isinstance(a, str) and isinstance(b, str) and a == b
-    return alike(*({k: torch.as_tensor(v) for k, v in side.items()} for side in (a, b)))
+def located(catalogue: list, text: str) -> Iterator[Slip]:
+    """The catalogue's mistakes as slips, so that they can be one of a pair."""
+    for mutation in catalogue:
+        begin = text.index(mutation.old)
+        end = begin + len(mutation.old)
+        yield Slip(mutation.name, "", begin, end, mutation.new, mutation.hint)
+
+
+def likely_pairs(slips: list[Slip]) -> Iterator[tuple[Slip, Slip]]:
+    """Pairs of slips in different places, the commoner kinds first."""
+    ranked = sorted(slips, key=lambda slip: RANK.get(slip.kind, 0))
+    pairs = (p for total in range(2 * len(RANK)) for p in pairs_of_rank(ranked, total))
+    for count, (a, b) in enumerate(pairs):
+        if count == MOST_PAIRS:
+            return
+        if a.apart_from(b):
+            yield a, b
+
+
+def pairs_of_rank(slips: list[Slip], total: int) -> Iterator[tuple[Slip, Slip]]:
+    for a, b in combinations(slips, 2):
+        if RANK.get(a.kind, 0) + RANK.get(b.kind, 0) == total:
+            yield a, b
+
+
+KINDS = [  # the commoner first
+    "hard-coded", "root-missing", "parentheses", "root-before", "arguments-swapped", "order",
+    "another-operator", "left-out", "sides-swapped", "call-missing", "not-handed-on", "first-rows",
+    "another-call", "step-missing", "noise-of-others", "argument-changed", "truth", "comparison",
+    "condition", "sign", "index", "slice", "result-changed", "no-grad-missing", "another-number",
+    "one-plus", "squared", "root-added", "root-inverted", "another-name", "name-changed",
+    "something-added",
+]  # fmt: skip
+RANK = {kind: 1 + i // 6 for i, kind in enumerate(KINDS)}

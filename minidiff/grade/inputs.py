@@ -3,6 +3,7 @@
 import math
 import zlib
 from contextlib import contextmanager
+from functools import lru_cache
 from unittest.mock import patch
 
 import numpy as np
@@ -12,13 +13,26 @@ from torch import Tensor, nn
 
 def values(name: str, *shape: int) -> Tensor:
     """Numbers of mean 0 and variance 1, uniform, float64; the same name gives the same numbers."""
-    uniform = np.random.RandomState(zlib.crc32(name.encode())).random_sample(shape)
-    return torch.from_numpy((uniform * 2 - 1) * 3**0.5)
+    return kept_values(name, shape).clone()
 
 
 def normal(name: str, *shape: int) -> Tensor:
     """Gaussian numbers, float64, by the same rule."""
-    return torch.from_numpy(np.random.RandomState(zlib.crc32(name.encode())).normal(size=shape))
+    return kept_normal(name, shape).clone()
+
+
+@lru_cache(4096)
+def kept_values(name: str, shape: tuple[int, ...]) -> Tensor:
+    return torch.from_numpy((state(name).random_sample(shape) * 2 - 1) * 3**0.5)
+
+
+@lru_cache(4096)
+def kept_normal(name: str, shape: tuple[int, ...]) -> Tensor:
+    return torch.from_numpy(state(name).normal(size=shape))
+
+
+def state(name: str) -> np.random.RandomState:
+    return np.random.RandomState(zlib.crc32(name.encode()))
 
 
 @torch.no_grad()
@@ -61,49 +75,86 @@ class ClosedFormSchedule:
 
 
 class RuledNoise:
-    """Stands in for SeededNoise: the k-th draw is values("noise k"), one entry per picture."""
+    """Stands in for SeededNoise: the k-th noise of a row is its row of values("noise k").
 
-    def __init__(self, batch: int, shape: tuple[int, ...]):
-        self.batch, self.shape, self.drawn = batch, shape, 0
+    It counts by rows, as SeededNoise does: who draws picture by picture gets the same.
+    """
+
+    device = torch.device("cpu")
+
+    def __init__(self, batch: int, shape: tuple[int, ...], dtype: torch.dtype = torch.float64):
+        self.batch, self.shape, self.dtype = batch, shape, dtype
+        self.counts = [0] * batch
+
+    @property
+    def drawn(self) -> int:
+        """How often the row that drew most has drawn."""
+        return max(self.counts)
 
     def draw(self, rows: list[int] | None = None) -> Tensor:
-        noise = values(f"noise {self.drawn}", self.batch, *self.shape)
-        self.drawn += 1
-        return noise if rows is None else noise[rows]
+        noise = []
+        for row in range(self.batch) if rows is None else rows:
+            noise.append(values(f"noise {self.counts[row]}", self.batch, *self.shape)[row])
+            self.counts[row] += 1
+        return torch.stack(noise).to(self.dtype)
+
+
+class Streams:
+    """Random numbers by the rule: one stream for each kind and generator, however it is cut.
+
+    Each kind has a stream of its own, so that drawing t before or after eps changes nothing;
+    `without` counts the numbers that were drawn from no generator.
+    """
+
+    def __init__(self):
+        self.states: dict[str, np.random.RandomState] = {}
+        self.without: dict[str, int] = {}
+
+    def state(self, kind: str, generator: torch.Generator | None, shape) -> np.random.RandomState:
+        if generator is None:
+            self.without[kind] = self.without.get(kind, 0) + math.prod(shape)
+        key = f"{kind} {'none' if generator is None else generator.initial_seed()}"
+        return self.states.setdefault(key, state(key))
+
+    def normals(self, *shape, dtype=None, generator=None, **_) -> Tensor:
+        shape = sizes(shape)
+        drawn = self.state("normal", generator, shape).normal(size=shape)
+        return torch.as_tensor(drawn).to(dtype or torch.float64)
+
+    def uniforms(self, *shape, dtype=None, generator=None, **_) -> Tensor:
+        shape = sizes(shape)
+        drawn = self.state("uniform", generator, shape).random_sample(shape)
+        return torch.as_tensor(drawn).to(dtype or torch.float64)
+
+    def integers(self, low, high=None, size=None, *, generator=None, **_) -> Tensor:
+        if size is None:
+            low, high, size = 0, low, high
+        drawn = self.state("integer", generator, size).random_sample(tuple(size))
+        return (low + torch.as_tensor(drawn) * (high - low)).long()
 
 
 @contextmanager
 def ruled_torch():
-    """Make torch.randn, randn_like, rand, rand_like and randint follow the rule within the block.
+    """Make torch.randn, randn_like, rand, rand_like, randint and bernoulli follow the rule."""
+    streams = Streams()
 
-    Each kind has a stream of its own, so that drawing t before or after eps changes nothing.
-    """
-    counts: dict[str, int] = {}
+    def like(draw):
+        return lambda x, *, dtype=None, generator=None, **_: draw(
+            *x.shape, dtype=dtype or x.dtype, generator=generator
+        )
 
-    def stream(kind: str, shape: tuple[int, ...]) -> Tensor:
-        counts[kind] = counts.get(kind, 0) + 1
-        state = np.random.RandomState(zlib.crc32(f"{kind} {counts[kind]}".encode()))
-        return torch.from_numpy(state.normal(size=shape) if kind == "n" else state.random(shape))
-
-    def normals(*shape, dtype=None, **_):
-        return stream("n", sizes(shape)).to(dtype or torch.float64)
-
-    def uniforms(*shape, dtype=None, **_):
-        return stream("u", sizes(shape)).to(dtype or torch.float64)
-
-    def integers(low, high=None, size=None, **_):
-        if size is None:
-            low, high, size = 0, low, high
-        return (low + stream("i", tuple(size)) * (high - low)).long()
+    def bernoulli(p, *, generator=None, **_):
+        return (streams.uniforms(*p.shape, generator=generator) < p).to(p.dtype)
 
     with (
-        patch("torch.randn", normals),
-        patch("torch.rand", uniforms),
-        patch("torch.randint", integers),
-        patch("torch.randn_like", lambda x, **_: normals(*x.shape, dtype=x.dtype)),
-        patch("torch.rand_like", lambda x, **_: uniforms(*x.shape, dtype=x.dtype)),
+        patch("torch.randn", streams.normals),
+        patch("torch.rand", streams.uniforms),
+        patch("torch.randint", streams.integers),
+        patch("torch.randn_like", like(streams.normals)),
+        patch("torch.rand_like", like(streams.uniforms)),
+        patch("torch.bernoulli", bernoulli),
     ):
-        yield
+        yield streams
 
 
 def sizes(shape: tuple) -> tuple[int, ...]:

@@ -14,11 +14,12 @@ from minidiff.grade.exercises import all_exercises
 from minidiff.grade.mistakes.catalogue import CATALOGUE, Mutation
 from minidiff.grade.runner import Result, grade, preload
 from minidiff.grade.source import choose
-from minidiff.io.paths import ROOT
+from minidiff.io.paths import ROOT, need_clone
 
 
 def main(only: str | None = None) -> None:
     """Try some entries of the catalogue or all. SystemExit(1) unless each is caught and named."""
+    need_clone("the exercises and their grader")
     failures = []
     chosen = choose_mutations(only)
     preload([all_exercises()[mutation.exercise] for mutation in chosen])

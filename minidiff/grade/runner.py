@@ -1,17 +1,18 @@
 """`make grade`: the checks of each exercise in order, the first failure in words, and a hint."""
 
 import json as json_format
+import sys
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
-
-from safetensors.torch import load_file
 
 from minidiff.errors import UserError
 from minidiff.grade import hints, sandbox
 from minidiff.grade.exercises import REFERENCE, Exercise, all_exercises
-from minidiff.grade.expect import same_outputs
+from minidiff.grade.harness import Watched, same_as_package
+from minidiff.grade.hints import Hint
 from minidiff.grade.sandbox import Outcome
-from minidiff.grade.source import Source, choose
+from minidiff.grade.source import Source, choose, of_text
+from minidiff.io.paths import need_clone
 
 WITH_TORCHVISION = {  # the files of the package that import it, or import one that does
     "minidiff/guidance.py",
@@ -19,7 +20,6 @@ WITH_TORCHVISION = {  # the files of the package that import it, or import one t
     "minidiff/views.py",
     "minidiff/mnist/ddpm.py",
 }
-REFERENCES = Path(__file__).parent / "reference.safetensors"
 
 
 @dataclass
@@ -35,6 +35,7 @@ class Result:
     hint: str = ""
     mutation: str = ""
     printed: str = ""
+    line: int = 0
 
 
 def main(ex: str | None = None, source: str = "exercises", json: bool = False) -> None:
@@ -42,6 +43,7 @@ def main(ex: str | None = None, source: str = "exercises", json: bool = False) -
 
     ex: names with commas between. source: see minidiff/grade/source.py.
     """
+    need_clone("the exercises and their grader")
     chosen, code = choose_exercises(ex), choose(source)
     results = []
     for exercise in chosen:
@@ -74,42 +76,67 @@ def preload(exercises: list[Exercise]) -> list[Exercise]:
 
 
 def grade(exercise: Exercise, source: Source) -> Result:
-    """Run the checks of an exercise up to the first that fails."""
-    result = Result(exercise.name, exercise.section, "passed")
-    for name in [*exercise.checks, REFERENCE]:
-        outcome = run_check(exercise, name, source)
-        result.printed = result.printed or outcome.printed
-        if outcome.kind == "ok":
-            result.passed.append(name)
-            continue
-        result.failed_check, result.message = name, outcome.sentence
-        result.state = "not written" if outcome.error == "YourTurnError" else "failed"
-        if result.state == "not written":
-            result.message = f"{outcome.sentence.partition(': ')[2]}; the file says how"
-        elif outcome.kind != "timeout" and (mutation := hints.find(exercise, source)):
-            result.hint, result.mutation = mutation.hint, mutation.name
-        break
+    """Run the checks of an exercise up to the first that fails, and look for a hint."""
+    result, told = Result(exercise.name, exercise.section, "passed"), []
+    outcome = sandbox.call(lambda tell: work(exercise, source, tell), told=told)
+    result.printed = outcome.printed
+    begun = [value for kind, value in told if kind == "begin"]
+    failures = [value for kind, value in told if kind == "failed"]
+    if outcome.kind == "ok" and not failures:
+        result.passed = begun
+        return result
+    failure: Outcome = failures[0] if failures else outcome
+    result.passed, result.failed_check = begun[:-1], begun[-1]
+    result.message, result.line = failure.sentence, failure.line
+    result.state = "not written" if failure.error == "YourTurnError" else "failed"
+    if result.state == "not written":
+        result.message = f"{failure.sentence.partition(': ')[2]}; the file says how"
+    elif failure.hint:
+        result.hint, result.mutation = failure.hint, failure.mistake
+    elif outcome.kind == "ok" and outcome.value:
+        result.hint, result.mutation = outcome.value.text, outcome.value.name
     return result
 
 
-def run_check(exercise: Exercise, name: str, source: Source) -> Outcome:
-    """One check in the sandbox, on freshly loaded code."""
+def grade_text(name: str, text: str) -> Result:
+    """Grade a text as the file of the exercise `name`: what a page or an autograder calls.
 
-    def check() -> None:
-        code = source.load(exercise)
-        if name == REFERENCE:
-            same_outputs(exercise.outputs(code), reference(exercise))
-        else:
-            exercise.checks[name](code)
-
-    return sandbox.call(check)
+    Result.state says the verdict, failed_check and message what is wrong, hint and mutation what it
+    looks like, line where in the text an error was raised (0: none was). UserError for a name that
+    is no exercise.
+    """
+    return grade(choose_exercises(name)[0], of_text(text))
 
 
-def reference(exercise: Exercise) -> dict:
-    """The committed outputs of an exercise's probe."""
-    prefix = f"{exercise.name}/"
-    tensors = load_file(REFERENCES)
-    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+def work(exercise: Exercise, source: Source, tell) -> Hint | None:
+    """Inside the sandbox: checks in their order; a hint for the first that fails."""
+    checks = checks_of(exercise)
+    tell(("begin", next(iter(checks))))
+    try:
+        code = Watched(source.load(exercise))
+    except BaseException as error:
+        tell(("failed", sandbox.describe(error)))
+        return None
+    for number, (name, check) in enumerate(checks.items()):
+        if number:
+            tell(("begin", name))
+        try:
+            check(code)
+        except BaseException as error:
+            outcome = sandbox.describe(error)
+            tell(("failed", outcome))
+            if outcome.hint or outcome.error in ("YourTurnError", "SystemExit"):
+                return None
+            sys.stdout.enough()
+            sandbox.more_time(sandbox.TIME_LIMIT)
+            return hints.find(exercise, code, check if name != REFERENCE else None)
+        sys.stdout.enough()
+    return None
+
+
+def checks_of(exercise: Exercise) -> dict[str, Callable]:
+    """An exercise's checks in their order; the last compares with the package."""
+    return {**exercise.checks, REFERENCE: lambda code: same_as_package(exercise, code)}
 
 
 # --- the report -------------------------------------------------------------------------------

@@ -9,18 +9,21 @@ These functions import code that may do anything: call them inside the sandbox.
 """
 
 import importlib
-import importlib.util
 import sys
 from collections.abc import Callable
+from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.abc import Loader, MetaPathFinder
+from importlib.util import spec_from_loader
 from pathlib import Path
+from types import ModuleType
 
 from minidiff.errors import UserError
 from minidiff.grade.exercises import Exercise
 from minidiff.grade.expect import Wrong
 from minidiff.grade.solutions import solution_text
 from minidiff.io.paths import ROOT
-from minidiff.io.shipped import run_text
+from minidiff.io.shipped import run_text, shipped_texts
 
 LESSONS = ROOT / "lessons"
 GRADER = ("minidiff.grade", "minidiff.errors")
@@ -67,12 +70,68 @@ def from_file(exercise: Exercise, path: Path) -> Code:
     """The code of an exercise file."""
     if not path.is_file():
         raise Wrong(f"there is no file {path.name}; `make lessons-sync` writes the missing ones")
-    return Code(vars(run_text(path.read_text(), f"exercise_{exercise.name}", str(path))))
+    sys.path.insert(0, str(path.parent))  # a helper file beside it can be imported
+    sys.dont_write_bytecode = True
+    importlib.invalidate_caches()
+    # as bytes: Python itself reads a byte order mark and a declared coding
+    return Code(vars(run_text(path.read_bytes(), f"exercise_{exercise.name}", str(path))))
 
 
-def from_text(exercise: Exercise, text: str) -> Code:
-    """The code of a file that is only in memory."""
-    return Code(vars(run_text(text, f"version_of_{exercise.name}", "<version>")))
+def of_text(text: str) -> Source:
+    """A source that is the text of one exercise's file, kept in memory."""
+
+    def load(exercise: Exercise) -> Code:
+        return Code(vars(run_text(text, f"exercise_{exercise.name}", f"{exercise.name}.py")))
+
+    return Source("text", load)
+
+
+def from_text(exercise: Exercise, text: str, file: str = "<version>") -> Code:
+    """The code of a file that is only in memory, on top of the package as it was shipped."""
+    with shipped_package():
+        return Code(vars(run_text(text, f"version_of_{exercise.name}", file)))
+
+
+def shipped_code(exercise: Exercise) -> Code:
+    """What the package gives for an exercise, whatever has been changed in it since."""
+    return from_text(exercise, solution_text(exercise))
+
+
+SHIPPED: dict[str, ModuleType] = {}  # modules made from shipped texts, by name
+
+
+@contextmanager
+def shipped_package():
+    """Within the block, `import minidiff.x` gives x as it was shipped, where it was."""
+    texts = {file.removesuffix(".py").replace("/", "."): t for file, t in shipped_texts().items()}
+    finder = ShippedFinder(texts)
+    outside = {name: sys.modules.pop(name) for name in texts if name in sys.modules}
+    sys.modules.update(SHIPPED)
+    sys.meta_path.insert(0, finder)
+    try:
+        yield
+    finally:
+        sys.meta_path.remove(finder)
+        SHIPPED.update({name: sys.modules.pop(name) for name in texts if name in sys.modules})
+        sys.modules.update(outside)
+        for name, module in outside.items():  # imports also set the name in the folder's module
+            parent, _, last = name.rpartition(".")
+            if hasattr(sys.modules.get(parent), last):
+                setattr(sys.modules[parent], last, module)
+
+
+class ShippedFinder(MetaPathFinder, Loader):
+    """Finds modules of the package among its shipped texts."""
+
+    def __init__(self, texts: dict[str, str]):
+        self.texts = texts
+
+    def find_spec(self, fullname, path=None, target=None):
+        return spec_from_loader(fullname, self) if fullname in self.texts else None
+
+    def exec_module(self, module):
+        code = compile(self.texts[module.__name__], f"<shipped {module.__name__}>", "exec")
+        exec(code, vars(module))
 
 
 def from_package(exercise: Exercise, root: Path) -> Code:

@@ -31,14 +31,18 @@ def place_in_team() -> tuple[int, int]:
     return rank, world
 
 
-def my_share(jobs: list) -> list:
-    """Every `world size`-th job, as torchrun's RANK and WORLD_SIZE say; a note tells the share."""
+def my_share(jobs: list, what: str, size=lambda job: 1) -> list:
+    """Every `world size`-th job, as torchrun's RANK and WORLD_SIZE say; a note tells the share.
+
+    what, size: how the note counts jobs, for example "pictures" and len for batches of them
+    """
     rank, world = place_in_team()
     mine = jobs[rank::world]
     if world > 1:
         warnings.warn(
-            f"process {rank + 1} of {world} (RANK={rank}, WORLD_SIZE={world}): does {len(mine)} of"
-            f" {len(jobs)} pieces of the work; `unset RANK WORLD_SIZE` to do all of it here"
+            f"process {rank + 1} of {world} (RANK={rank}, WORLD_SIZE={world}) does"
+            f" {sum(map(size, mine))} of {sum(map(size, jobs))} {what}; `unset RANK WORLD_SIZE` to"
+            " do all of it here"
         )
     return mine
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from minidiff.errors import UserError
+from minidiff.io.paths import expanded
 
 
 def save_atomically(path: str | Path, fill: Callable[[BinaryIO], object]) -> Path:
@@ -17,7 +18,7 @@ def save_atomically(path: str | Path, fill: Callable[[BinaryIO], object]) -> Pat
     A program killed at any moment leaves the old file, or the new one, whole; what is left of its
     temporary file goes when the same file is written the next time.
     """
-    path = Path(path)
+    path = expanded(path)
     check_not_special(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     part = part_of(path)
@@ -35,7 +36,7 @@ def save_atomically(path: str | Path, fill: Callable[[BinaryIO], object]) -> Pat
 
 def check_writable(path: str | Path) -> None:
     """OSError or UserError now, and not after the work, if `path` cannot be written."""
-    path = Path(path)
+    path = expanded(path)
     check_not_special(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     part_of(path).touch()

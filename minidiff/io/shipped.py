@@ -41,7 +41,7 @@ def shipped_equations() -> ModuleType:
     return run_text(shipped_text("minidiff/equations.py"), "minidiff_shipped_equations", str(PACK))
 
 
-def run_text(text: str, name: str, file: str) -> ModuleType:
+def run_text(text: str | bytes, name: str, file: str) -> ModuleType:
     """Run a file's text as a module; dataclasses want it to be among the imported ones."""
     module = ModuleType(name)
     module.__file__ = file

@@ -4,6 +4,7 @@ A chapter's own code needs two things from here: the way its pictures get into t
 check of its predict-then-run questions.
 """
 
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,10 +14,11 @@ from PIL import Image, ImageChops
 from minidiff.errors import UserError
 from minidiff.figures.grids import save_gif
 from minidiff.io.files import save_atomically
-from minidiff.io.paths import ROOT
+from minidiff.io.paths import IS_CLONE, ROOT
 from minidiff.lessons.questions import predict as predict
 
-FIGURES = ROOT / "lessons" / "figures"
+BOOK = ROOT / "lessons" / "figures"
+FIGURES = BOOK if IS_CLONE else Path(tempfile.gettempdir()) / "minidiff-figures"
 SAME = 2  # levels of 255 that another processor's rounding may change
 
 

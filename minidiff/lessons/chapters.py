@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from minidiff.errors import UserError
-from minidiff.io.paths import ROOT
+from minidiff.io.paths import ROOT, need_clone
 
 LESSONS = ROOT / "lessons"
 MARKER = re.compile(r"<!--\s*(source:\s*(?P<source>\S+)|(?P<shown>no-run))\s*-->")
@@ -61,6 +61,7 @@ class Chapter:
 
 def find_chapters(numbers: list[str] | None = None, folder: Path = LESSONS) -> list[Chapter]:
     """The chapters with these numbers ("5" or "05"), all when none is given, in order."""
+    need_clone("the lessons")
     paths = {path.name[:2]: path for path in sorted(folder.glob("[0-9][0-9]-*.md"))}
     wanted = [number.zfill(2) for number in numbers or paths]
     if unknown := [number for number in wanted if number not in paths]:

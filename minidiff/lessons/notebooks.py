@@ -9,8 +9,18 @@ from minidiff.io.paths import ROOT
 from minidiff.lessons.chapters import Chapter, find_chapters
 
 NOTEBOOKS = ROOT / "out" / "notebooks"
-# Two folders below the root; chapters are written to be run from there.
-FIRST_CELL = "%cd -q ../.."
+# Chapters are written to be run from the folder that minidiff lies in: this repository, two folders
+# above out/notebooks, or, where a notebook was taken elsewhere, the place of an installed copy.
+FIRST_CELL = """\
+import os
+import sys
+from pathlib import Path
+
+if Path("../../minidiff/__init__.py").is_file():
+    sys.path.insert(0, str(Path("../..").resolve()))
+import minidiff  # outside the repository it must be installed: pip install PATH_OF_A_CLONE
+
+os.chdir(Path(minidiff.__file__).parents[1])"""
 
 
 def main(numbers: list[str] | None = None, out: str | Path = NOTEBOOKS) -> list[Path]:

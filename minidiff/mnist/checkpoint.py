@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from minidiff.errors import UserError
 from minidiff.io.files import save_atomically
+from minidiff.io.paths import expanded
 from minidiff.mnist import flow
 from minidiff.mnist.unet import ClassConditionalUNet, TimeConditionalUNet, UnconditionalUNet
 
@@ -50,6 +51,10 @@ NETWORKS = {
 }
 
 FLOW = {"num_hiddens": 64, "batch": 64, "epochs": 10, "lr": 1e-2, "lr_decay": 0.1 ** (1 / 10)}
+SAVE_AS = (
+    "load your state dict into a UNet of minidiff/mnist/unet.py and save that with"
+    " minidiff.mnist.checkpoint.save_model(unet, path, RECIPES['time'], {}), or 'denoiser', 'class'"
+)
 RECIPES = {
     recipe.name: recipe
     for recipe in (
@@ -102,7 +107,13 @@ def to_stored(value: Tensor) -> Tensor:
 
 def load_model(path: str | Path, device: torch.device | str = "cpu") -> nn.Module:
     """A trained UNet in fp32 and eval mode. Raises UserError for a missing or foreign file."""
-    tensors, metadata = read_safetensors(Path(path))
+    path = expanded(path)
+    tensors, metadata = read_safetensors(path)
+    if "recipe" not in metadata:
+        raise UserError(
+            f"{path} does not hold one of Part B's models as they are saved here, with a recipe:"
+            f" {SAVE_AS}"
+        )
     try:
         model = Recipe(**json.loads(metadata["recipe"])).build()
         model.load_state_dict(tensors)
@@ -118,11 +129,18 @@ def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """All tensors and the metadata of a file."""
     if not path.is_file():
         raise UserError(f"there is no {path}; train the models of Part B with `make train-mnist`")
+    with open(path, "rb") as file:
+        start = file.read(9)
+    if start.startswith((b"PK\x03\x04", b"\x80")) and start[8:9] != b"{":
+        raise UserError(
+            f"{path} is a pickled file (torch.save), and Part B's models are read from safetensors:"
+            f" {SAVE_AS}"
+        )
     try:
         with safe_open(path, framework="pt") as file:
             tensors, metadata = {k: file.get_tensor(k) for k in file.keys()}, file.metadata() or {}
     except (OSError, SafetensorError) as error:
-        raise UserError(f"{path} is damaged ({error}); restore it from the repository") from error
+        raise UserError(f"{path} is no whole safetensors file ({error}); fetch it again") from error
     if wrong := [key for key, x in tensors.items() if not bool(x.isfinite().all())]:
         raise UserError(
             f"{path} is damaged: {wrong[0]} has NaN or infinite values; restore it from the"

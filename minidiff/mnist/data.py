@@ -24,9 +24,10 @@ from torch import Tensor
 from minidiff.errors import UserError
 from minidiff.io import fetch
 from minidiff.io.files import save_atomically
-from minidiff.io.paths import ROOT
+from minidiff.io.paths import HOME, expanded
+from minidiff.io.paths import WEIGHTS as SHIPPED
 
-WEIGHTS = ROOT / "weights" / "mnist"
+WEIGHTS = SHIPPED / "mnist"
 SHIPPED_DIGITS = WEIGHTS / "test-digits.safetensors"
 DEBIAN_FASHION = Path("/usr/share/datasets/fashion-mnist")
 
@@ -147,21 +148,31 @@ def checked_content(path: Path, name: str, dataset: str) -> bytes:
 
 def find_file(name: str, dataset: str, folder: Path | None = None) -> Path:
     """Where the file lies: plain or .gz, directly in `folder` or where torchvision puts it."""
-    folder = default_folder(dataset) if folder is None else Path(folder)
+    folder = default_folder(dataset) if folder is None else expanded(folder)
     raw = "FashionMNIST/raw" if dataset == "fashion" else "MNIST/raw"
     places = [folder, folder / raw, folder.parent / raw]
     places += [DEBIAN_FASHION] if dataset == "fashion" else []
     for place in places:
-        for path in (place / name, place / f"{name}.gz"):
+        spelled = names_elsewhere(name)
+        inside = [place / folder / file for folder in spelled for file in spelled]
+        for path in [*(place / file for file in spelled), *inside]:
             if path.is_file():
                 return path
     raise UserError(f"there is no {name} (or {name}.gz) in {folder}; {remedies(dataset)}")
 
 
+def names_elsewhere(name: str) -> list[str]:
+    """train-images-idx3-ubyte as other tools call it, train-images.idx3-ubyte; with .gz or without.
+    Some unpack it into a folder of that name."""
+    stem, _, kind = name.rpartition("-idx")
+    spelled = [name, f"{stem}.idx{kind}"]
+    return [*spelled, *(f"{found}.gz" for found in spelled)]
+
+
 def default_folder(dataset: str) -> Path:
     if dataset not in SHA256:
         raise UserError(f"no dataset is called {dataset!r}; known: {', '.join(SHA256)}")
-    return ROOT / "data" / dataset
+    return HOME / "data" / dataset
 
 
 def remedies(dataset: str) -> str:

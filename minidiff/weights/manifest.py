@@ -4,6 +4,7 @@ A pull writes it last, so a folder that has one was complete. `weights check` co
 with it; opening a checkpoint compares the small ones, which takes no time.
 """
 
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -12,17 +13,23 @@ from minidiff.deepfloyd.checkpoint import read_json
 from minidiff.errors import UserError
 from minidiff.io.fetch import sha256_of
 from minidiff.io.files import save_atomically
+from minidiff.io.paths import expanded
 
 NAME = "manifest.json"
+TEXTS = (".json", ".txt", ".md")  # which git may check out with other line endings
 PARTS = ("scheduler", "text_encoder", "tokenizer", "unet")
 
 
 def seal(folder: str | Path) -> Path:
     """Write the manifest of a checkpoint as it is now; notes and the like do not count."""
-    folder = Path(folder)
+    folder = expanded(folder)
     if not (folder / "unet").is_dir():
         raise UserError(f"{folder} is no checkpoint: it has no folder unet")
     paths = sorted(p for part in PARTS for p in (folder / part).rglob("*") if p.is_file())
+    changed = [p for p in paths if is_text(p.name) and b"\r\n" in p.read_bytes()]
+    for path in changed:  # or the seal would hold in this clone alone
+        text = path.read_bytes().replace(b"\r\n", b"\n")
+        save_atomically(path, lambda file, text=text: file.write(text))
     return write_manifest(folder, {p.relative_to(folder).as_posix(): sha256_of(p) for p in paths})
 
 
@@ -57,6 +64,16 @@ def is_entry(entry) -> bool:
     )
 
 
+def is_text(name: str) -> bool:
+    return name.endswith(TEXTS)
+
+
+def in_unix_lines(path: Path) -> tuple[int, str]:
+    """(size, SHA-256) of a text file with LF line endings, however they were checked out."""
+    content = path.read_bytes().replace(b"\r\n", b"\n")
+    return len(content), hashlib.sha256(content).hexdigest()
+
+
 def differences(folder: Path, manifest: dict, largest: int | None = None) -> list[str]:
     """What is not as the manifest says, one phrase a file.
 
@@ -67,6 +84,8 @@ def differences(folder: Path, manifest: dict, largest: int | None = None) -> lis
         path = folder / name
         if not os.path.isfile(path):  # also for names that no file can have
             found.append(f"{name} is missing")
+        elif is_text(name) and in_unix_lines(path) == (entry["size"], entry["sha256"]):
+            continue  # a clone with CRLF line endings
         elif path.stat().st_size != entry["size"]:
             found.append(f"{name} has {path.stat().st_size} bytes, not {entry['size']}")
         elif largest is not None and entry["size"] > largest:

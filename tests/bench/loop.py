@@ -5,7 +5,6 @@ the host. "Outside the UNet" is the share of our loop's time that its UNet calls
 """
 
 import torch
-from diffusers import DDPMScheduler, IFPipeline
 
 from minidiff.deepfloyd.unet import UNet
 from minidiff.fast.graphed import GraphedUNet
@@ -30,6 +29,8 @@ SCHEDULER = {
 @torch.no_grad()
 def measure(name: str, compiled: bool = False) -> dict:
     """Time whole pictures; prints three lines and returns the numbers."""
+    from diffusers import DDPMScheduler, IFPipeline
+
     torch.backends.cudnn.benchmark = True
     ours, theirs = random_twins(name)
     _, _, text = inputs(2, OFFICIAL_UNETS[name][0]["encoder_hid_dim"])

@@ -10,7 +10,6 @@ import time
 from functools import partial
 
 import torch
-from diffusers import UNet2DConditionModel
 from torch import Tensor, nn
 
 from minidiff.deepfloyd.unet import UNet
@@ -98,8 +97,10 @@ def report(found: dict, times: dict) -> None:
         print(f"  {what:36} {timing!s:32} {ratio}{error}")
 
 
-def random_twins(name: str) -> tuple[UNet, UNet2DConditionModel]:
-    """Both models on the GPU in fp16 with the same random weights."""
+def random_twins(name: str) -> tuple[UNet, nn.Module]:
+    """Ours and diffusers' on the GPU in fp16 with the same random weights."""
+    from diffusers import UNet2DConditionModel  # here: other parts need `inputs` without it
+
     config = OFFICIAL_UNETS[name][0]
     ours = on_gpu(lambda: UNet(UNetConfig.from_dict(config)))
     theirs = on_gpu(lambda: UNet2DConditionModel(**config))

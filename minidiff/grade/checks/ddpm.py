@@ -100,13 +100,62 @@ def loss_mean(code):
           "squared_error", 1e-5)  # fmt: skip
 
 
-@loss.probe
-def loss_probe(code):
-    x_t, t, eps = example(code)
-    unet = Recorder()
+def table(draw) -> dict:
+    """A schedule of any length, as ddpm_schedule makes it."""
+    betas = torch.linspace(0.01, 0.2, draw.choice("T", (300, 7, 40)), dtype=torch.float64)
+    made = {"betas": betas, "alphas": 1 - betas, "alpha_bars": torch.cumprod(1 - betas, 0)}
+    return {name: numbers.float() for name, numbers in made.items()}
+
+
+def training_batch(draw):
+    """Clean pictures, their digits, and a generator or None."""
+    x_0 = draw.tensor("x_0", draw.batch + 3, 1, draw.height, draw.width, dtype=torch.float32)
+    c = torch.tensor([draw.whole(f"digit {i}", 0, 9) for i in range(len(x_0))])
+    generator = draw.generator() if draw.choice("a generator", (True, True, False)) else None
+    return x_0, c, generator
+
+
+@loss.trial
+def example_trial(code, draw):
+    x_0, _, generator = training_batch(draw)
+    with ruled_torch() as streams:
+        (x_t, t), eps = code.ddpm_example(table(draw), x_0, generator)
+    honoured(generator, streams)
+    return {"t": t, "the target": eps, "x_t": x_t}
+
+
+def honoured(generator, streams) -> None:
+    """Whoever hands in a generator wants all numbers from it."""
+    if generator is not None and streams.without:
+        kinds = {"normal": "the noise", "uniform": "the mask", "integer": "the timesteps"}
+        what = " and ".join(kinds[kind] for kind in streams.without)
+        raise Wrong(
+            f"with a generator handed in, {what} is drawn without it".replace("s is", "s are"),
+            hint="The generator is not handed on: whoever seeds it would not get the same numbers "
+            "twice. torch.randn_like takes none; randn, rand and randint do.",
+            mistake="generator-ignored",
+        )
+
+
+class Answering(Recorder):
+    """A UNet with a weight, whose answer depends on all it is told and on its mode."""
+
+    def forward(self, x, *rest):
+        super().forward(x, *rest)
+        told = sum(part.reshape(len(x), 1, 1, 1).to(x.dtype) for part in rest if part is not None)
+        return x / 3 + (0.1 if self.training else 0.2) * told + self.one.to(x.dtype)
+
+
+@loss.trial
+def loss_trial(code, draw):
+    x_0, unet, steps = training_batch(draw)[0], Answering().train(), table(draw)
+    inputs = (draw.tensor("x_t", *x_0.shape, dtype=torch.float32), draw.tensor("t", len(x_0)))
+    target = draw.tensor("target", *x_0.shape, dtype=torch.float32)
+    error = code.squared_error(unet, (inputs, target))
+    unet.train(draw.choice("in training before", (True, False)))
     with ruled_torch():
-        value = code.ddpm_forward(unet, TABLE, clean(), STEPS)
-    return {"x_t": x_t[:8], "t": t, "eps": eps[:8], "loss": value, "mode": flags(unet.modes)}
+        loss = code.ddpm_forward(unet, steps, x_0, len(steps["betas"]))
+    return {"squared_error": error, "the loss": loss, "training mode afterwards": unet.training}
 
 
 def flags(values_: list[bool]) -> torch.Tensor:
@@ -161,15 +210,16 @@ def dropout_digits(code):
     equal((tuple(x_t.shape), tuple(t.shape), tuple(eps.shape)), (SHAPE, (64,), SHAPE), "the shapes")
 
 
-@dropout.probe
-def dropout_probe(code):
-    c = torch.arange(64) % 10
-    with ruled_torch():
-        (x_t, got, t, mask), eps = code.class_ddpm_example(TABLE, clean(), c, 0.5)
-    shares = torch.tensor([[float(dropped(code, p, n).mean()) for p in (0.0, 1.0)] for n in (50,)])
-    half = (mask.double().mean() > 0.2) & (mask.double().mean() < 0.8)
-    return {"c": got, "t": t, "eps": eps[:4], "x_t": x_t[:4], "shares": shares,
-            "mask size": torch.tensor(mask.shape), "about half": half.double()}  # fmt: skip
+@dropout.trial
+def dropout_trial(code, draw):
+    """The mask may be drawn in several ways: its share is looked at, and who drew it."""
+    x_0, c, generator = training_batch(draw)
+    p = draw.choice("p_uncond", (0.0, 1.0, 0.5, 0.25))
+    with ruled_torch() as streams:
+        (x_t, got, t, mask), eps = code.class_ddpm_example(table(draw), x_0, c, p, generator)
+    honoured(generator, streams)
+    given = {"t": t, "the target": eps, "x_t": x_t, "the digits": got}
+    return given | {"the mask": mask.double() if p in (0.0, 1.0) else tuple(mask.shape)}
 
 
 # --- B.2.3 --------------------------------------------------------------------------------------
@@ -283,18 +333,44 @@ def short_table() -> dict:
     return {name: table[:5].float() for name, table in TABLE.items()}
 
 
-@sampling.probe
-def sampling_probe(code):
-    x, eps, z = (values(name, *PAIR) for name in ("x", "eps", "z"))
-    steps = {
-        f"step {t}": code.ddpm_step(x, eps, z, tensor(level(t)), tensor(level(t - 1)))
-        for t in (0, 150, 299)
-    }
-    frames, asked = run_walk(code)
-    unet = Recorder().train()
-    list(code.time_walk(unet, short_table(), [1, 2]))
-    walk = {"frames": torch.stack([*frames[::50], frames[-2], frames[-1]])}
-    return steps | walk | {"asked": torch.stack(asked)[:, 0], "modes": flags(unet.modes)}
+@sampling.trial
+def step_trial(code, draw):
+    x, eps, z = (draw.picture(name) for name in ("x_t", "eps", "z"))
+    return {"the next picture": code.ddpm_step(x, eps, z, *draw.levels("abar", "abar_prev"))}
+
+
+@sampling.trial
+def walk_trial(code, draw):
+    """Schedules of any length; an estimate that depends on all it is told."""
+    asked, noise = [], RuledNoise(draw.batch, (1, draw.height, draw.width), dtype=torch.float32)
+
+    def estimate(x, t):
+        asked.append(t)
+        return x / 3 + t[:, None, None, None].to(x.dtype)
+
+    frames = list(code.denoising_walk(estimate, short(draw), noise))
+    times = {"the times asked": torch.stack(asked).float()}
+    return times | {f"the picture after {i} steps": x for i, x in enumerate(frames)}
+
+
+def short(draw) -> dict:
+    """A short schedule."""
+    betas = torch.linspace(0.01, 0.3, draw.choice("T", (5, 2, 9)))
+    return {"betas": betas, "alphas": 1 - betas, "alpha_bars": torch.cumprod(1 - betas, 0)}
+
+
+def seeds_of(draw) -> tuple[list[int], dict]:
+    """Seeds, and the size of the pictures: the course's, or width and height of another."""
+    size = draw.choice("img_wh", ((28, 28), (20, 12), (4, 8)))
+    return [draw.whole(f"seed {i}", 0, 999) for i in range(draw.batch)], {"img_wh": size}
+
+
+@sampling.trial
+def time_trial(code, draw):
+    seeds, size = seeds_of(draw)
+    unet = Answering().train(draw.choice("in training before", (True, False)))
+    frames = list(code.time_walk(unet, short(draw), seeds, **size))
+    return {f"the picture after {i} steps": x for i, x in enumerate(frames)}
 
 
 # --- B.2.5 --------------------------------------------------------------------------------------
@@ -373,12 +449,21 @@ def guided_eval(code):
     equal(set(unet.modes), {False}, "whether the UNet was in training mode")
 
 
-@guided.probe
-def guided_probe(code):
-    frames, unet = guided_walk(code, 5.0)
-    base, _ = guided_walk(code, 0.0)
-    _, _, t, mask = unet.calls[0]
-    order = mask.flatten().sort().values
-    rows, _ = guided_walk(code, torch.tensor([0.0, 5.0]))
-    moved = {"moved": frames[-1] - base[-1], "rows": rows[-1] - base[-1]}
-    return moved | {"t": t, "masks": order, "modes": flags(unet.modes)}
+class Told(Answering):
+    """An Answering that knows classes, and wants the mask to say which are told."""
+
+    def forward(self, x, c, t, mask=None):
+        mask = torch.ones(len(x)) if mask is None else mask
+        return super().forward(x, t, mask.to(x.dtype) * (c + 1) / 5)
+
+
+@guided.trial
+def guided_trial(code, draw):
+    seeds, size = seeds_of(draw)
+    unet = Told().train(draw.choice("in training before", (True, False)))
+    c = torch.tensor([draw.whole(f"digit {i}", 0, 9) for i in range(draw.batch)])
+    each = [draw.number(f"scale {i}", 0, 8) for i in range(draw.batch)]
+    scale = draw.choice("guidance_scale", (torch.tensor(each), 0.0, 1.0, 7, None))
+    more = size if scale is None else size | {"guidance_scale": scale}
+    frames = list(code.class_walk(unet, short(draw), c, seeds, **more))
+    return {f"the picture after {i} steps": x for i, x in enumerate(frames)}

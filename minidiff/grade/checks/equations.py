@@ -84,10 +84,10 @@ def forward_batch(code):
     stay_float32(code.forward_process, x0, abars, eps)
 
 
-@forward.probe
-def forward_probe(code):
-    x0, eps = pictures("x0", "eps")
-    return {f"abar {a}": code.forward_process(x0, at(a), eps) for a, _ in LEVELS}
+@forward.trial
+def forward_trial(code, draw):
+    x0, eps = draw.picture("x0", scale=1.5, grad=True), draw.picture("eps")
+    return {"x_t": code.forward_process(x0, *draw.levels("abar"), eps)}
 
 
 # --- 1.3 ----------------------------------------------------------------------------------------
@@ -126,10 +126,10 @@ def invert_clean(code):
     stay_float32(code.x0_from_eps, x0, eps, at(0.5))
 
 
-@invert.probe
-def invert_probe(code):
-    x_t, eps = pictures("x_t", "eps")
-    return {f"abar {a}": code.x0_from_eps(x_t, eps, at(a)) for a, _ in LEVELS}
+@invert.trial
+def invert_trial(code, draw):
+    x_t, eps = draw.picture("x_t", scale=1.5, grad=True), draw.picture("eps")
+    return {"x0": code.x0_from_eps(x_t, eps, *draw.levels("abar"))}
 
 
 # --- 1.4 ----------------------------------------------------------------------------------------
@@ -191,10 +191,10 @@ def mean_dtype(code):
     stay_float32(code.posterior_mean, *pictures("x_t", "x0"), at(0.3), at(0.5))
 
 
-@mean.probe
-def mean_probe(code):
-    x_t, x0 = pictures("x_t", "x0")
-    return {f"abar {a} to {b}": code.posterior_mean(x_t, x0, at(a), at(b)) for a, b in LEVELS}
+@mean.trial
+def mean_trial(code, draw):
+    x_t, x0 = draw.picture("x_t", scale=1.5, grad=True), draw.picture("x0", scale=1.5, grad=True)
+    return {"the mean": code.posterior_mean(x_t, x0, *draw.levels("abar", "abar_prev"))}
 
 
 variance = Exercise(
@@ -255,17 +255,25 @@ def variance_noise(code):
     close(code.add_noise(x, zeros(), zeros()), x, "with eps = 0, the result")
 
 
-@variance.probe
-def variance_probe(code):
-    v, x, eps = pictures("v", "x", "eps")
-    outputs = {}
-    for abar, prev in LEVELS:
-        log_variance = code.learned_range_log_variance(v / 2, at(abar), at(prev))
-        outputs[f"log-variance {abar} to {prev}"] = log_variance
-        outputs[f"noised {abar} to {prev}"] = code.add_noise(x, log_variance, eps)
-        outputs[f"smallest {abar} to {prev}"] = code.posterior_variance(at(abar), at(prev))
-    outputs["onto x0"] = code.learned_range_log_variance(v.clamp(-1, 1) / 2, at(0.7), at(1.0))
-    return outputs
+@variance.trial
+def variance_trial(code, draw):
+    smallest = code.posterior_variance(*draw.levels("abar", "abar_prev"))
+    return {"posterior_variance": smallest}
+
+
+@variance.trial
+def log_variance_trial(code, draw):
+    v = (draw.picture("v") / 2).clamp(-1, 1).requires_grad_()
+    levels = draw.levels("abar", "abar_prev")
+    onto = draw.choice("abar_prev is 1", (False, True, False))
+    levels = [levels[0], torch.ones_like(levels[0])] if onto else levels
+    return {"the log-variance": code.learned_range_log_variance(v, *levels)}
+
+
+@variance.trial
+def add_noise_trial(code, draw):
+    mean, eps = draw.picture("mean", grad=True), draw.picture("eps")
+    return {"the noised mean": code.add_noise(mean, draw.picture("log_variance") - 2, eps)}
 
 
 # --- 1.6 ----------------------------------------------------------------------------------------
@@ -305,10 +313,11 @@ def cfg_agree(code):
     )
 
 
-@cfg.probe
-def cfg_probe(code):
-    u, c = pictures("uncond", "cond")
-    return {f"scale {s}": code.classifier_free_guidance(u, c, s) for s in (0.0, 1.0, 3.0, 7.0)}
+@cfg.trial
+def cfg_trial(code, draw):
+    u, c = draw.picture("uncond", grad=True), draw.picture("cond", grad=True)
+    scale = draw.choice("scale", (0.0, 1.0, 7.0, 2.5, 0, 5))
+    return {"the estimate": code.classifier_free_guidance(u, c, scale)}
 
 
 # --- A.0 ----------------------------------------------------------------------------------------
@@ -366,10 +375,10 @@ def threshold_dtype(code):
     same_dtype(got, torch.bfloat16, "the result for bfloat16 input")
 
 
-@threshold.probe
-def threshold_probe(code):
-    (x,) = pictures("x")
-    return {
-        f"ratio {r}, at most {m}": code.dynamic_threshold(2 * x, r, m)
-        for r, m in ((0.5, 5.0), (0.9, 5.0), (0.95, 1.5), (0.995, 1.0))
-    } | {"tame": code.dynamic_threshold(x / 4)}
+@threshold.trial
+def threshold_trial(code, draw):
+    x0 = draw.picture("x0", scale=draw.choice("spread of x0", (2.0, 0.3, 1.0)))
+    settings = draw.choice(
+        "ratio and max_value", ((), (0.5, 5.0), (0.8, 1.2), (0.995, 3.0), (0.9,))
+    )
+    return {"the result": code.dynamic_threshold(x0, *settings)}

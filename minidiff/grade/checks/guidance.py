@@ -53,12 +53,16 @@ def cfg_variance(code):
     close(v, answer("c")[1], "v")
 
 
-@cfg.probe
-def cfg_probe(code):
-    guidance = code.CFG("prompt", "empty", 5.0)
-    eps, v = guidance.combine([answer("u"), answer("c")])
-    order = torch.tensor([float(prompt == "empty") for prompt in guidance.prompts])
-    return {"eps": eps, "v": v, "first is empty": order}
+@cfg.trial
+def cfg_trial(code, draw):
+    own = draw.choice("scale", ((0.0,), (1.0,), (), (2.5,)))
+    eps, v = code.CFG("prompt", "empty", *own).combine(answers(draw, 2))
+    return {"eps": eps, "v": v, "prompts": list(code.CFG("prompt", "empty").prompts)}
+
+
+def answers(draw, count: int) -> list:
+    """What the UNet says to so many queries."""
+    return [(draw.picture(f"eps {i}"), draw.picture(f"v {i}")) for i in range(count)]
 
 
 # --- 1.8 ----------------------------------------------------------------------------------------
@@ -75,6 +79,19 @@ class Roll:
 
     def inverse_variance(self, v):
         return self.inverse(v)
+
+
+class Dark(Roll):
+    """A view that changes signs as well, but not those of a variance."""
+
+    def view(self, x):
+        return -x.roll(1, -1)
+
+    def inverse(self, x):
+        return -x.roll(-1, -1)
+
+    def inverse_variance(self, v):
+        return v.roll(-1, -1)
 
 
 class Straight(Roll):
@@ -147,13 +164,23 @@ def anagram_variance(code):
     close(v, answer("c1")[1].roll(-1, -1), "v, when the first view moves pixels,")
 
 
-@anagram.probe
-def anagram_probe(code):
-    guidance = make_anagram(code)
-    eps, v = guidance.combine([answer(name) for name in ASKED])
-    seen = guidance.pictures(values("x", *SHAPE))
-    three = code.anagram_estimate([answer(name)[0] for name in "abc"])
-    return {"eps": eps, "v": v, "three": three, **{f"picture {i}": x for i, x in enumerate(seen)}}
+@anagram.trial
+def anagram_mean_trial(code, draw):
+    estimates = [draw.picture(f"eps {i}") for i in range(draw.choice("views", (1, 2, 3, 5)))]
+    return {"the mean": code.anagram_estimate(estimates)}
+
+
+@anagram.trial
+def anagram_trial(code, draw):
+    views = draw.choice(
+        "views", (VIEW_PAIR, (Dark(), Straight()), (Dark(),), (Roll(), Dark(), Roll()))
+    )
+    draw.said["views"] = len(views)
+    conds, scale = ("a", "b", "c")[: len(views)], draw.choice("scale", (7.0, 0.0, 1.0, 3.0))
+    guidance = code.Anagram(conds, "empty", views, scale)
+    seen = list(guidance.pictures(draw.picture("x")))
+    eps, v = guidance.combine(answers(draw, 2 * len(views)))
+    return {"prompts": list(guidance.prompts), "the pictures": seen, "eps": eps, "v": v}
 
 
 # --- 1.9 ----------------------------------------------------------------------------------------
@@ -209,14 +236,23 @@ def hybrid_variance(code):
     close(v, answer("far")[1], "v")
 
 
-@hybrid.probe
-def hybrid_probe(code):
-    guidance = code.Hybrid("far", "near", "empty", 7.0, lambda x: x.roll(1, -1) / 4)
-    eps, v = guidance.combine([answer("u"), answer("far"), answer("near")])
-    far, near = answer("far")[0], answer("near")[0]
-    split = code.hybrid_estimate(far, near, lambda x: x.roll(1, -1) / 4)
-    blurred = code.course_low_pass(values("x", 1, 1, 20, 20))
-    return {"eps": eps, "v": v, "split": split, "blurred": blurred}
+@hybrid.trial
+def hybrid_trial(code, draw):
+    far, near = draw.picture("far"), draw.picture("near")
+    return {"the estimate": code.hybrid_estimate(far, near, lambda x: x.roll(1, -1) / 4)}
+
+
+@hybrid.trial
+def hybrid_blur_trial(code, draw):
+    return {"the blurred picture": code.course_low_pass(draw.tensor("x", draw.batch, 3, 20, 18))}
+
+
+@hybrid.trial
+def hybrid_guidance_trial(code, draw):
+    scale, part = draw.choice("scale", (7.0, 0.0, 1.0, 3.0)), draw.number("low share", 0.1, 0.9)
+    guidance = code.Hybrid("far", "near", "empty", scale, lambda x: x.roll(1, -1) * part)
+    eps, v = guidance.combine(answers(draw, 3))
+    return {"prompts": list(guidance.prompts), "eps": eps, "v": v}
 
 
 # --- 1.7.2 --------------------------------------------------------------------------------------
@@ -284,12 +320,26 @@ def inpaint_rows(code):
     close(got[..., 4:], x[..., 4:], "inside the second picture's mask, the picture")
 
 
-@inpaint.probe
-def inpaint_probe(code):
-    x, original, noise = values("x", *SHAPE), values("original", *SHAPE), RuledNoise(2, SHAPE[1:])
-    after_step = code.keep_outside(original, half_mask(), ClosedFormSchedule(), noise)
-    outputs = {"blend": code.inpaint_blend(x, original, half_mask())}
-    return outputs | {f"after {t}": after_step(x, t, [0, 1]) for t in (660, 300, 0, -1)}
+@inpaint.trial
+def inpaint_blend_trial(code, draw):
+    x, original = draw.picture("x_t"), draw.picture("x_orig_t")
+    mask = (draw.tensor("mask", draw.batch, 1, draw.height, draw.width) > 0).to(draw.dtype)
+    return {"the blend": code.inpaint_blend(x, original, mask)}
+
+
+@inpaint.trial
+def inpaint_trial(code, draw):
+    """Some of the pictures, others from call to call, down to a clean one."""
+    original, noise = draw.picture("original", 3), draw.noise()
+    masks = draw.choice("masks", (1, draw.batch))
+    mask = (draw.tensor("mask", masks, 1, draw.height, draw.width) > 0).to(draw.dtype)
+    after_step = code.keep_outside(original, mask, ClosedFormSchedule(), noise)
+    given = {}
+    for t_prev in (660, 30, 0, -1):
+        rows = draw.rows(f"rows at {t_prev}", draw.batch)
+        x = draw.picture(f"x {t_prev}", 3)[rows]
+        given[f"the picture at t_prev = {t_prev}"] = after_step(x, t_prev, rows)
+    return given
 
 
 # --- 1.8, views ---------------------------------------------------------------------------------
@@ -370,16 +420,21 @@ def views_circle(code):
     close(got[..., 3:5, 3:5], x[..., 3:5, 3:5].rot90(1, (-2, -1)), "the middle")
 
 
-@views.probe
-def views_probe(code):
-    x = values("x", 1, 3, 8, 8)
-    seen = {}
-    for name, view in all_views(code).items():
-        if "Permute" not in name:  # its order is drawn by torch
-            seen[f"{name} view"], seen[f"{name} inverse"] = view.view(x), view.inverse(x)
-    seen["Negate() variance"] = code.Negate().inverse_variance(x)
-    for size in (1, 4):
-        view = code.Permute(size)
-        seen[f"Permute({size}) there and back"] = view.inverse(view.view(x))
-        seen[f"Permute({size}) twice moves"] = (view.view(view.view(x)) != x).double().mean()[None]
-    return seen
+@views.trial
+def views_trial(code, draw):
+    size, seed, degrees = (draw.whole(n, 0, 3) for n in ("size", "seed", "degrees"))
+    permute, turn = code.Permute(size + 1, seed), code.Rotate(90 * degrees)
+    side = 2 * draw.whole("half the side", 2, 5)
+    wide, square = draw.picture("x"), draw.tensor("square", draw.batch, draw.channels, side, side)
+    pieces = draw.tensor("pieces", draw.batch, draw.channels, 2 * size + 2, 3 * size + 3)
+    given = {}
+    for name, view, x in (
+        ("FlipUpDown()", code.FlipUpDown(), wide),
+        (f"Rotate({90 * degrees})", turn, wide),
+        ("Negate()", code.Negate(), wide),
+        ("InnerCircle()", code.InnerCircle(), square),
+        (f"Permute({size + 1}, {seed})", permute, pieces),
+    ):
+        given[f"{name}: the view"], given[f"{name}: the inverse"] = view.view(x), view.inverse(x)
+        given[f"{name}: the inverse for v"] = view.inverse_variance(x)
+    return given

@@ -100,9 +100,17 @@ def blocks_train(code):
         equal(len(norms), 1, f"the number of BatchNorms in {name}")
 
 
-@blocks.probe
-def blocks_probe(code):
-    return {name: run_block(code, name) for name in SHAPES}
+@blocks.trial
+def blocks_trial(code, draw):
+    """Each block with other channels, in training (batch statistics) and in eval mode."""
+    a, b = draw.whole("channels_in", 1, 5), draw.whole("channels_out", 2, 6)
+    given, train = {}, draw.choice("training", (True, False))
+    for name, (arguments, shape, _) in SHAPES.items():
+        own = {0: (), 1: (a,), 2: (a, b)}[len(arguments)]
+        module = fill(getattr(code, name)(*own)).train(train)
+        x = draw.tensor(name, 3, a, *shape[2:], dtype=torch.float64) * 1.5
+        given[f"the result of {name}{own}"] = module(x)
+    return given
 
 
 # --- conditioning -------------------------------------------------------------------------------
@@ -177,12 +185,21 @@ def conditioning_mask(code):
     close(mixed[0], model(X, C, T)[0], "the answer for an unmasked one of three")
 
 
-@conditioning.probe
-def conditioning_probe(code):
-    with torch.no_grad():
-        model = class_unet(code)
-        return {
-            "time": time_unet(code)(X, T),
-            "class": model(X, C, T),
-            "masked": model(X, C, T, torch.tensor([1, 0, 1])),
-        }
+@conditioning.trial
+def time_trial(code, draw):
+    model = fill(code.TimeConditionalUNet(num_hiddens=draw.choice("num_hiddens", (4, 3))))
+    x, t = draw.tensor("x", draw.batch, 1, 28, 28), draw.tensor("t", draw.batch).abs().clamp(0, 1)
+    model = model.to(x.dtype)
+    return {"the answer": model(x, t)}
+
+
+@conditioning.trial
+def class_trial(code, draw):
+    """Other numbers of classes; masks of 0 and 1, bool or numbers, or none."""
+    classes, n = draw.choice("num_classes", (10, 4)), draw.batch
+    model = fill(code.ClassConditionalUNet(num_classes=classes, num_hiddens=4))
+    x, t = draw.tensor("x", n, 1, 28, 28), draw.tensor("t", n).abs().clamp(0, 1)
+    c = torch.tensor([draw.whole(f"digit {i}", 0, classes - 1) for i in range(n)])
+    mask = draw.tensor("mask", n) > 0
+    mask = draw.choice("mask", (None, mask, mask.long(), mask.float()))
+    return {"the answer": model.to(x.dtype)(x, c, t, mask)}

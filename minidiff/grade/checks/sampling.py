@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 
 from minidiff.grade.exercises import Exercise, Part
-from minidiff.grade.expect import close, equal, true
+from minidiff.grade.expect import Wrong, close, equal, true
 from minidiff.grade.inputs import ClosedFormSchedule, RuledNoise, cosine_abar, values
 
 SCHEDULE, SAMPLING = "minidiff/schedule.py", "minidiff/sampling.py"
@@ -73,16 +73,32 @@ def schedule_refuses(code):
             true(False, f"abar({t}) gives a number; there is no such timestep in -1..999")
 
 
-@schedule.probe
-def schedule_probe(code):
-    cosine, linear = code.cosine_schedule(), code.linear_schedule()
-    like = torch.zeros(1, dtype=torch.float64)
+@schedule.trial
+def schedule_cosine_trial(code, draw):
+    made = code.cosine_schedule(draw.choice("num_timesteps", (1000, 100, 7, 250)),
+                                draw.choice("max_beta", (0.999, 0.5)))  # fmt: skip
+    return {"betas": made.betas, "abars": made.abars}
+
+
+@schedule.trial
+def schedule_linear_trial(code, draw):
+    first, last = draw.number("first", 1e-3, 0.01), draw.number("last", 0.02, 0.3)
+    made = code.linear_schedule(first, last, draw.whole("num_timesteps", 2, 40))
+    return {"betas": made.betas, "abars": made.abars}
+
+
+@schedule.trial
+def schedule_abar_trial(code, draw):
+    """Any schedule, looked up for a number and for a batch, in any dtype."""
+    steps = draw.whole("T", 3, 40)
+    betas = draw.tensor("betas", steps, dtype=torch.float64).abs().clamp(0.01, 0.9) / 4
+    made, like = code.Schedule(betas), draw.picture("like")
+    t = torch.tensor([draw.whole(f"t of picture {i}", -1, steps - 1) for i in range(draw.batch)])
     return {
-        "cosine betas": cosine.betas,
-        "cosine abars": cosine.abars,
-        "linear betas": linear.betas,
-        "linear abars": linear.abars,
-        "looked up": cosine.abar(torch.tensor([-1, 0, 500, 999]), like),
+        "abars": made.abars,
+        "abar of a number": made.abar(int(t[0]), like),
+        "abar before the first step": made.abar(-1, like),
+        "abar of a batch": made.abar(t, like),
     }
 
 
@@ -128,15 +144,23 @@ def timesteps_leading(code):
     equal(len(code.leading_timesteps(27)), 27, "the number of timesteps for 27 steps")
 
 
-@timesteps.probe
-def timesteps_probe(code):
-    return {
-        "strided": torch.tensor(code.strided_timesteps()),
-        "pairs": torch.tensor(code.course_pairs()),
-        "pipeline": torch.tensor(code.pipeline_pairs([600, 300, 0])),
-        "leading 50": torch.tensor(code.leading_timesteps(50)),
-        "leading 27": torch.tensor(code.leading_timesteps(27)),
-    }
+@timesteps.trial
+def strided_trial(code, draw):
+    start, stride = draw.choice("start", (990, 600, 7, 999)), draw.choice("stride", (30, 200, 1, 7))
+    return {"strided_timesteps": list(code.strided_timesteps(start, stride))}
+
+
+@timesteps.trial
+def pairs_trial(code, draw):
+    ts = [t for t, _ in draw.pairs()]
+    course = [tuple(pair) for pair in code.course_pairs(ts)]
+    return {"course_pairs": course, "pipeline_pairs": [tuple(p) for p in code.pipeline_pairs(ts)]}
+
+
+@timesteps.trial
+def leading_trial(code, draw):
+    total = draw.choice("num_timesteps", (1000, 300, 64, 1000))
+    return {"leading_timesteps": list(code.leading_timesteps(draw.whole("n", 1, 60), total))}
 
 
 # --- one step -----------------------------------------------------------------------------------
@@ -204,14 +228,19 @@ def step_last(code):
     equal(noise.drawn, 0, "the number of times noise was drawn")
 
 
-@step.probe
-def step_probe(code):
-    outputs = {}
-    for t, t_prev in ((990, 960), (690, 660), (30, 0), (0, -1)):
-        (x, x0), _, _ = take_step(code, t, t_prev)
-        outputs[f"x after {t}"], outputs[f"x0 at {t}"] = x, x0
-    (x, _), _, _ = take_step(code, 690, 660, lambda x: x.clamp(-1, 1))
-    return outputs | {"with a threshold": x}
+@step.trial
+def step_trial(code, draw):
+    """Some pictures of a larger batch, down a few transitions."""
+    draw.dtype = torch.float32 if draw.dtype == torch.bfloat16 else draw.dtype  # as the loop's
+    noise, rows = draw.noise(), draw.rows("rows", draw.batch)
+    x, given = draw.picture("x_t", 3)[rows], {}
+    threshold = draw.choice("threshold", (None, torch.tanh))
+    for t, t_prev in draw.pairs():
+        eps, v = draw.picture(f"eps {t}", 3)[rows], draw.picture(f"v {t}", 3)[rows].clamp(-1, 1)
+        after, x0 = code.step(x, eps, v, t, t_prev, ClosedFormSchedule(), noise, rows, threshold)
+        given |= {f"x0 at t = {t}": x0, f"the picture after {t} -> {t_prev}": after}
+        x = draw.picture(f"x_t {t}", 3)[rows]
+    return given
 
 
 # --- the loop -----------------------------------------------------------------------------------
@@ -376,20 +405,74 @@ def loop_pure(code):
     close(x, values("start", *SHAPE), "the x that was handed in")
 
 
-@loop.probe
-def loop_probe(code):
-    steps, unet = walk(code, prompt=0.25)
-    later, _ = walk(code, COURSE[:5], prompt=-0.5, queries=2, start=[3, 0])
-    clipped, _ = walk(code, COURSE[:5], threshold=lambda x: x.clamp(-1, 1))
-    kept, _ = walk(code, COURSE[:5], after_step=lambda x, t, rows: x * t / 1000)
-    return {
-        "x": torch.stack([s.x for s in steps[::8]]),
-        "x0": torch.stack([s.x0 for s in steps[::8]]),
-        "asked": torch.tensor(unet.asked),
-        "later": later[-1].x,
-        "clipped": clipped[-1].x,
-        "kept": kept[-1].x,
-    }
+class AskedUNet:
+    """A UNet whose answer depends on all it is told, in a dtype of its own."""
+
+    def __init__(self, dtype: torch.dtype):
+        self.dtype, self.calls = dtype, []
+        self.weight = torch.ones((), dtype=dtype, requires_grad=True)  # so that graphs show
+
+    def __call__(self, x, t, prompts):
+        if x.dtype != self.dtype:
+            raise Wrong(f"the UNet is {self.dtype}, but is asked about pictures of {x.dtype}")
+        self.calls.append((int(t), len(x)))
+        told = prompts.pooled[:, :1, None, None].to(x.dtype)
+        v = torch.tanh(x.flip(-1) + told)
+        return torch.cat([x / 2 + told + int(t) / 2000, v], 1) * self.weight
+
+
+@loop.trial
+def estimate_trial(code, draw):
+    """Several queries: one call, and the guidance gets what each was answered."""
+    from minidiff.deepfloyd.unet import Cond
+
+    queries, unet = draw.choice("queries", (1, 2, 3)), AskedUNet(draw.dtype)
+    prompt = Cond(draw.tensor("prompt", draw.batch, 3), (), ())
+    guidance, x = Weighted(prompt, queries), draw.picture("x", 3)
+    eps, v = code.estimate(unet, x, 5, guidance, Cond.cat(guidance.prompts))
+    return {"the UNet's calls": unet.calls, "eps": eps.detach(), "v": v.detach()}
+
+
+@dataclass(frozen=True)
+class Weighted(Ask):
+    """Each of its queries counts for another share, and sees another picture."""
+
+    def pictures(self, x):
+        return [x * (i + 1) for i in range(self.queries)]
+
+    def combine(self, answers):
+        shares = [(i + 1) / len(answers) for i in range(len(answers))]
+        return tuple(sum(s * a for s, a in zip(shares, part)) for part in zip(*answers))
+
+    def take(self, rows):
+        return Weighted(self.cond.take(rows), self.queries)
+
+
+@loop.trial
+def loop_trial(code, draw):
+    """Pictures with prompts of their own that join at different times."""
+    from minidiff.deepfloyd.unet import Cond
+
+    pairs, count = draw.pairs(), draw.batch
+    starts = [draw.whole(f"start of {i}", 0, len(pairs) - 1) for i in range(count)]
+    starts = draw.choice("start", (starts, 0, 1, tuple(starts)))
+    settings = {"start": starts, "fixed_v": draw.choice("fixed_v", (None, 0.0, -1.0, 0.5))}
+    if draw.choice("threshold", (False, True)):
+        settings["threshold"] = torch.tanh
+    if draw.choice("after_step", (False, True)):
+        settings["after_step"] = lambda x, t, rows: x * 0.9 + t / 1000 + torch.tensor(
+            rows, dtype=x.dtype)[:, None, None, None]  # fmt: skip
+    dtype = draw.choice("dtype of the walk", (torch.float32, torch.float64))
+    unet = AskedUNet(torch.bfloat16 if draw.choice("bfloat16 UNet", (False, True)) else dtype)
+    guidance = Weighted(Cond(draw.tensor("prompt", count, 3).to(dtype), (), ()), 2)
+    noise = RuledNoise(count, (3, draw.height, draw.width), dtype=dtype)
+    x = draw.picture("x", 3).to(dtype)
+    given = {}
+    for s in code.denoise(unet, ClosedFormSchedule(), x, pairs, guidance, noise, **settings):
+        at = f"at {s.t} -> {s.t_prev},"
+        given |= {f"{at} the rows": list(s.rows), f"{at} eps": s.eps, f"{at} x0": s.x0}
+        given |= {f"{at} the step's x_t": s.x_t, f"{at} the step's x": s.x}
+    return given | {"the UNet's calls": unet.calls}
 
 
 # --- 1.7 ----------------------------------------------------------------------------------------
@@ -432,6 +515,10 @@ def start_refuses(code):
         true(False, "start 33 is accepted, but a walk of 33 steps has the indices 0 to 32")
 
 
-@start.probe
-def start_probe(code):
-    return {"noised": begin(code)}
+@start.trial
+def start_trial(code, draw):
+    """Starts of their own for one to four pictures, in any walk."""
+    pairs = draw.pairs()
+    starts = [draw.whole(f"start of {i}", 0, len(pairs) - 1) for i in range(draw.batch)]
+    x0, noise = draw.picture("x0", 3), draw.noise()
+    return {"the noised picture": code.noised_start(x0, pairs, starts, ClosedFormSchedule(), noise)}

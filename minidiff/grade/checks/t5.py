@@ -66,10 +66,18 @@ def buckets_beyond(code):
     equal(int(got[0, 199]), 31, "the bucket of a key 199 after")
 
 
-@buckets.probe
-def buckets_probe(code):
-    got = code.relative_buckets(140)
-    return {"77 tokens": got[:77, :77], "140 tokens, first row": got[0], "last row": got[-1]}
+@buckets.trial
+def buckets_trial(code, draw):
+    """Distances at a bucket's very edge are left to either: there a logarithm is rounded."""
+    length = draw.choice("length", (77, 140, 5, 40, 1))
+    settings = draw.choice(
+        "num_buckets, max_distance", ((), (32, 128), (16, 50), (8, 20), (32, 64))
+    )
+    got, (count, top) = code.relative_buckets(length, *settings), settings or (32, 128)
+    exact, distance = count // 4, torch.arange(length)[None] - torch.arange(length)[:, None]
+    growth = (distance.abs().clamp(min=1) / exact).log() / math.log(top / exact) * exact
+    edge = ((growth - growth.round()).abs() < 1e-4) & (distance.abs() >= exact)
+    return {"the buckets": torch.where(edge, 0, got)}
 
 
 # --- RMS norm -----------------------------------------------------------------------------------
@@ -124,12 +132,16 @@ def norm_half(code):
     same_dtype(got, torch.float16, "the result for float16 weights")
 
 
-@norm.probe
-def norm_probe(code):
-    module = make_norm(code, weight=values("weight", 6).float())
-    x = values("x", 2, 5, 6).float() + 0.5
-    half = make_norm(code).half()(torch.full((1, 1, 6), 300.0, dtype=torch.float16))
-    return {"one": module(x), "small": module(0.001 * x), "half": half}
+@norm.trial
+def norm_trial(code, draw):
+    """Other widths and eps, ranks of two to four, weights of another dtype than x."""
+    dim, eps = draw.whole("dim", 2, 9), draw.choice("eps", (1e-6, 1e-2, 0.5))
+    module = code.RMSNorm(dim, eps)
+    with torch.no_grad():
+        module.weight.copy_(draw.tensor("weight", dim, dtype=torch.float32))
+    module = module.to(draw.choice("dtype of the weight", (torch.float32, torch.bfloat16)))
+    x = draw.tensor("x", *draw.choice("shape", ((2, 5), (3,), (2, 2, 3))), dim) + 0.7
+    return {"the result": module(x if draw.dtype == torch.bfloat16 else x.float())}
 
 
 # --- gated GELU ---------------------------------------------------------------------------------
@@ -181,10 +193,13 @@ def gated_dtype(code):
     same_dtype(module(POINTS.half()), torch.float32, "the result of a float32 wo")
 
 
-@gated.probe
-def gated_probe(code):
-    module = fill(code.GatedFeedForward(SimpleNamespace(d_model=5, d_ff=7)))
-    return {"y": module(values("x", 2, 3, 5))}
+@gated.trial
+def gated_trial(code, draw):
+    sizes = SimpleNamespace(d_model=draw.whole("d_model", 2, 6), d_ff=draw.whole("d_ff", 2, 9))
+    module = fill(code.GatedFeedForward(sizes)).to(draw.dtype)
+    if draw.choice("wo in float32", (False, True)):
+        module.wo.float()
+    return {"the result": module(draw.tensor("x", draw.batch, draw.height, sizes.d_model))}
 
 
 # --- attention ----------------------------------------------------------------------------------
@@ -235,10 +250,13 @@ def attention_hidden(code):
     close(module(x, bias)[:, :4], module(other, bias)[:, :4], "the result for another hidden key")
 
 
-@attention.probe
-def attention_probe(code):
-    module = fill(code.SelfAttention(CONFIG, False))
-    return {"y": module(values("x", 2, 5, 6), values("bias", 2, 2, 5, 5))}
+@attention.trial
+def attention_trial(code, draw):
+    heads, width, dim = (draw.whole(n, 1, 4) for n in ("heads", "d_kv", "half of d_model"))
+    config = SimpleNamespace(num_heads=heads, d_model=2 * dim, inner_dim=heads * width)
+    module, length = fill(code.SelfAttention(config, False)).to(draw.dtype), draw.height
+    x = 2 * draw.tensor("x", draw.batch, length, 2 * dim)
+    return {"the result": module(x, 3 * draw.tensor("bias", draw.batch, heads, length, length))}
 
 
 # --- the encoder --------------------------------------------------------------------------------
@@ -291,8 +309,17 @@ def encoder_norm(code):
     close(states.pow(2).mean(-1), 1.0, "the mean square of a state, without its weight,", 1e-4)
 
 
-@encoder.probe
-def encoder_probe(code):
-    model = fill(code.T5Encoder(CONFIG))
-    with torch.no_grad():
-        return {"states": model(IDS, MASK), "bias": model.attention_bias(MASK).clamp(min=-1e4)}
+@encoder.trial
+def encoder_trial(code, draw):
+    buckets, far = draw.choice("buckets, max_distance", ((32, 128), (8, 20)))
+    config = SimpleNamespace(**vars(CONFIG) | {"relative_attention_num_buckets": buckets,
+                                               "relative_attention_max_distance": far})  # fmt: skip
+    model, length = fill(code.T5Encoder(config)), draw.whole("length", 2, 12)
+    model = model.to(draw.choice("dtype", (torch.float64, torch.float32, torch.bfloat16)))
+    ids = torch.tensor([[draw.seed(f"id {i} {j}") % 20 for j in range(length)]
+                        for i in range(draw.batch)])  # fmt: skip
+    tokens = torch.tensor([draw.whole(f"tokens of {i}", 1, length) for i in range(draw.batch)])
+    mask = (torch.arange(length) < tokens[:, None]).to(
+        draw.choice("mask", (torch.int64, torch.bool))
+    )
+    return {"the bias": model.attention_bias(mask).clamp(min=-1e4), "the states": model(ids, mask)}

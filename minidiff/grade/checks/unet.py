@@ -17,6 +17,8 @@ CONFIG = SimpleNamespace(
     norm_num_groups=4,
     norm_eps=1e-5,
     embed_dim=10,
+    only_cross_attention=False,
+    resnet_out_scale_factor=1.0,
 )
 
 # --- the timestep -------------------------------------------------------------------------------
@@ -45,9 +47,11 @@ def sinusoid_frequencies(code):
         close(got[row], due, f"the code of t = {t}", 1e-4)
 
 
-@sinusoid.probe
-def sinusoid_probe(code):
-    return {"code": code.sinusoid(torch.tensor([0, 1, 30, 500, 999]), 12)}
+@sinusoid.trial
+def sinusoid_trial(code, draw):
+    ts = [draw.whole(f"t {i}", 0, 999) for i in range(draw.batch)]
+    t = torch.tensor(ts, dtype=draw.choice("dtype of t", (torch.int64, torch.float32)))
+    return {"the code": code.sinusoid(t, draw.choice("dim", (8, 12, 64, 6)))}
 
 
 # --- pooled text --------------------------------------------------------------------------------
@@ -76,9 +80,12 @@ def pool_order(code):
     close(module(text.flip(1)), module(text), "the pooled text, read backwards,")
 
 
-@pool.probe
-def pool_probe(code):
-    return {"pooled": fill(code.AttentionPool(2, 6))(values("text", 2, 5, 6))}
+@pool.trial
+def pool_trial(code, draw):
+    heads, width = draw.choice("heads", (1, 2, 4)), 2 * draw.whole("half a head", 1, 3)
+    module = fill(code.AttentionPool(heads, heads * width)).to(draw.dtype)
+    text = 2 * draw.tensor("text", draw.batch, draw.height, heads * width) + 0.5
+    return {"the pooled text": module(text)}
 
 
 def plain_attention(q, k, v, heads):
@@ -154,12 +161,15 @@ def attention_residual(code):
     close(module(x, *text), x, "the result of a layer whose last linear is 0")
 
 
-@attention.probe
-def attention_probe(code):
-    text, x = 2 * values("text", 2, 5, 32) + 1, 2 * values("x", 2, 8, 3, 4) + 1
-    module, y = attend(code, text, x)
-    keys, tokens = module.text_keys_values(text)
-    return {"y": y, "keys": keys, "values": tokens}
+@attention.trial
+def attention_trial(code, draw):
+    """One to three heads, texts of one to seven tokens, pictures that are not square."""
+    heads, length = draw.choice("heads", (1, 2, 3)), draw.whole("tokens", 1, 7)
+    module = fill(code.Attention(4 * heads, CONFIG)).to(draw.dtype)
+    keys, tokens = module.text_keys_values(2 * draw.tensor("text", draw.batch, length, 32) + 1)
+    x = 2 * draw.picture("x", 4 * heads) + 1
+    return {"the text's keys": keys, "the text's values": tokens,
+            "the result": module(x, keys, tokens)}  # fmt: skip
 
 
 # --- ResBlock -----------------------------------------------------------------------------------
@@ -226,11 +236,18 @@ def block_resample(code):
         close(got, due_block(module, resample), f"the result of {resample!r}")
 
 
-@block.probe
-def block_probe(code):
-    return {
-        "wider": run_block(code)[1],
-        "same": run_block(code, 8, 8)[1],
-        "down": run_block(code, 8, 8, "down")[1],
-        "up": run_block(code, 8, 8, "up")[1],
-    }
+@block.trial
+def norm_gelu_trial(code, draw):
+    norm, x = fill(torch.nn.GroupNorm(2, 4)).to(draw.dtype), 2 * draw.picture("x", 4) + 1
+    steer = [draw.tensor(n, draw.batch, 4, 1, 1) for n in ("scale", "shift")]
+    steer = steer if draw.choice("steered", (True, False)) else []
+    return {"norm_gelu": code.norm_gelu(norm, x, *steer)}
+
+
+@block.trial
+def block_trial(code, draw):
+    c_in, c_out = draw.choice("channels", ((8, 12), (8, 8), (4, 8)))
+    resample = draw.choice("resample", (None, "down", "up"))
+    module = fill(code.ResBlock(c_in, c_out, CONFIG, resample)).to(draw.dtype)
+    x = 2 * draw.tensor("x", draw.batch, c_in, 4, 6) + 0.5
+    return {"the result": module(x, draw.tensor("emb", draw.batch, 10))}

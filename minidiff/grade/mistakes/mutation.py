@@ -1,8 +1,10 @@
 """One wrong version of the package."""
 
+import ast
 from dataclasses import dataclass
 
 from minidiff.errors import UserError
+from minidiff.io.shipped import shipped_text
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,16 @@ class Mutation:
     hint: str
     picture: str
     scene: str = ""
+
+    @property
+    def place(self) -> str:
+        """The function or class of the package's file that the mistake is in, "" if outside."""
+        text = shipped_text(self.file)
+        line = text[: text.find(self.old)].count("\n") + 1
+        for node in ast.parse(text).body:
+            if node.lineno <= line <= node.end_lineno:
+                return getattr(node, "name", "")
+        return ""
 
     def apply(self, text: str) -> str:
         """The text with the mistake in it. UserError unless there is exactly one place for it."""

@@ -1,0 +1,123 @@
+"""The tables of slips.py: what is exchanged for what, and the words for it."""
+
+import ast
+
+GRADIENTS = "The walk runs without torch.no_grad(): it drags a graph of gradients behind it."
+LISTS = ("rows", "active", "generator", "threshold", "starts", "seeds")
+DRAWS = [
+    ("()", "noise is drawn for all pictures, also for those that are not asked for."),
+    ("()[rows]", "noise is drawn for all pictures, also for those that do not move: theirs is used "
+     "up."),
+    ("()[: len(rows)]", "noise is drawn for all pictures, and that of the first is used."),
+    ("()[:1]", "one picture's noise is used for all."),
+    ("(rows[:1])", "one picture's noise is used for all."),
+    ("(rows)[:1]", "one picture's noise is used for all."),
+    ("() * 0", "no noise is added."),
+]  # fmt: skip
+MODULES = ("torch", "F", "math", "nn")
+COMMON_NUMBERS = ("1", "7.0", "5.0", "2", "10", "0.1", "0.5", "0.95", "1.5", "1e-6", "1e-5", "1e-8",
+                  "0", "300", "1000", "28", "30", "990", "32", "128", "16", "3", "4", "64", "100",
+                  "999", "299", "0.999", "0.02", "7.5", "90", "180")  # fmt: skip
+EXTRA_NUMBERS = (2, 3, 4, 5, 7, 9, 10, 15, 16, 31, 64, 100, 300, 1000, 0.1)
+SYMBOLS = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.FloorDiv: "//",
+           ast.MatMult: "@", ast.Mod: "%"}  # fmt: skip
+OTHER_SIGN = {
+    ast.Add: [("-", "a sign is the other way round: minus"), ("*", "there is a product with")],
+    ast.Sub: [("+", "a sign is the other way round: plus")],
+    ast.Mult: [("/", "it is divided, not multiplied, by"), ("+", "there is a sum with")],
+    ast.Div: [
+        ("*", "it is multiplied, not divided, by"),
+        ("//", "it is divided to whole numbers by"),
+    ],
+    ast.FloorDiv: [("*", "it is multiplied, not divided, by")],
+}
+DROPPED = {
+    ast.Add: "the term {} is missing.",
+    ast.Sub: "{} is not subtracted.",
+    ast.Mult: "the factor {} is missing.",
+    ast.Div: "it is not divided by {}.",
+    ast.FloorDiv: "it is not divided by {}.",
+    ast.MatMult: "the factor {} is missing.",
+    ast.Mod: "it is not taken modulo {}.",
+}
+SAME_COMPARISON = {ast.Eq: ("==", "<="), ast.Lt: ("<", "<="), ast.Gt: (">", ">=")}
+OTHER_COMPARISON = {
+    ast.Lt: ["<=", ">=", ">"], ast.LtE: ["<", ">", ">="], ast.Gt: [">=", "<=", "<"],
+    ast.GtE: [">", "<", "<="], ast.Eq: ["!=", "<=", ">="], ast.NotEq: ["=="],
+}  # fmt: skip
+DROPPABLE = set(
+    """
+    abs argsort avg_pool2d clamp cumprod double exp fc1_c fc1_t final_layer_norm flip float
+    gelu group_norm half interpolate inverse inverse_variance log long low_pass max mean min
+    no_grad norm norm_cross permute reversed rot90 rsqrt sqrt square tanh to transpose up1
+    view
+""".split()
+)
+OTHER_CALL = {
+    name: others.split()
+    for name, _, others in (
+        part.partition(":")
+        for part in """
+    mean: sum amax; sum: mean; gelu: relu silu sigmoid tanh; cos: sin; sin: cos; log: log10
+    log2; long: round; max: min; min: max; GELU: ReLU SiLU; AvgPool2d: MaxPool2d;
+    avg_pool2d: max_pool2d; eval: train; train: eval; mse_loss: l1_loss smooth_l1_loss;
+    rand: randn; randn: rand; zeros_like: ones_like; ones_like: zeros_like; view: inverse;
+    inverse: view; inverse_variance: inverse view; rsqrt: sqrt; float: half; double: float;
+    fc1_t: fc2_t; fc2_t: fc1_t; to_k: to_v to_q; to_v: to_k; to_q: to_k; rot90: flip
+""".replace("\n   ", "")
+        .strip()
+        .split("; ")
+    )
+}
+FOR_NUMBERS = [
+    ("{0} + 1", "{0} is one too large: is something counted from 1?"),
+    ("{0} - 1", "{0} is one too small: is something counted from 1?"),
+    ("0 * {0}", "{0} is not looked at: it acts as if it were always 0."),
+    ("{0} / 2", "{0} is halved."),
+]  # fmt: skip
+FOR_ALL = [  # an argument, from the first line on
+    ("{0}.clamp(-1, 1)", "{0} is clamped to [-1, 1] before it is used."),
+    ("{0}.clamp(0, 1)", "{0} is clamped to [0, 1] before it is used."),
+    ("{0} ** 0.5", "{0} acts as if its square root were meant."),
+    ("{0} ** 2", "{0} acts as if it were squared."),
+    ("1 - {0}", "{0} acts as if it were 1 - {0}."),
+    ("-{0}", "{0} has the wrong sign."),
+    ("{0}[:1]", "the first {0} is used for all pictures."),
+    ("{0}[:1].expand_as({0})", "the first {0} is used for all pictures."),
+    ("{0}[-1:]", "the last {0} is used for all pictures."),
+    ("{0}.mean()", "{0} is averaged before it is used."),
+    ("{0}.flip(0)", "{0} is used in the opposite order."),
+    ("{0} + 1", "{0} is one too large: is something counted from 1?"),
+    ("{0} - 1", "{0} is one too small: is something counted from 1?"),
+    ("[{0}[0]] * len({0})", "the first of {0} is used for all."),
+    ("list(range(len({0})))", "{0} is not looked at: it acts as if it were 0, 1, 2, ..."),
+]  # fmt: skip
+FOR_ONE = [  # a name, in one place
+    ("({0} ** 0.5)", "a square root too many is taken, of {0}."),
+    ("({0} ** 2)", "{0} is squared in one place."),
+    ("(1 - {0})", "1 - {0} stands in a place where {0} belongs."),
+    ("{0}.clamp(-1, 1)", "{0} is clamped to [-1, 1] in one place."),
+    ("{0}.clamp(0, 1)", "{0} is clamped to [0, 1] in one place."),
+    ("{0}[:1]", "the first {0} is used for all pictures in one place."),
+    ("{0}.mean()", "{0} is averaged in one place."),
+    ("({0} - 1)", "a place has {0} - 1 where {0} belongs."),
+    ("({0} + 1)", "a place has {0} + 1 where {0} belongs."),
+    ("0", "{0} is missing in one place: it acts as if it were 0."),
+    ("(1 + {0})", "1 + {0} stands in a place where {0} belongs."),
+    ("max({0}, 0)", "{0} is kept from falling below 0."),
+]  # fmt: skip
+RESULT = [
+    ("{0}.clamp(-1, 1)", "{0} is clamped to [-1, 1]: a clamp is left in."),
+    ("{0}.clamp(0, 1)", "{0} is clamped to [0, 1]: a clamp is left in."),
+    ("(-{0})", "{0} has the wrong sign."),
+    ("({0} ** 0.5)", "there is a square root too many around {0}."),
+    ("({0}).flip(0)", "{0} is in the opposite order."),
+    ("list(reversed({0}))", "{0} is in the opposite order."),
+    ("{0}.mT", "the last two axes of {0} have changed places."),
+    ("{0}[1:]", "the first entry of {0} is left out."),
+    ("{0}[:-1]", "the last entry of {0} is left out."),
+    ("(2 * {0})", "{0} is twice what it should be."),
+    ("({0} / 2)", "{0} is half of what it should be."),
+    ("({0} / 2**0.5)", "{0} is divided by the root of 2."),
+    ("({0} * 2**0.5)", "{0} is multiplied by the root of 2."),
+]  # fmt: skip

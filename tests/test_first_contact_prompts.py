@@ -1,0 +1,150 @@
+"""Prompts in signs and words that the tokenizer may not know, and numbers of steps."""
+
+import warnings
+
+import pytest
+import torch
+from tiny_checkpoint import write_tiny_checkpoint
+
+import minidiff
+from minidiff.deepfloyd.embeddings import read_embeddings, save_embeddings
+from minidiff.deepfloyd.signs import Signs
+from minidiff.deepfloyd.text import TextEncoder
+from minidiff.errors import UserError
+from minidiff.io.paths import DEMO
+from minidiff.plan import make_plan
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def signs():
+    return Signs.from_folder(DEMO)
+
+
+@pytest.fixture(scope="module")
+def demo():
+    return TextEncoder(DEMO, CPU, torch.float32)
+
+
+@pytest.fixture(scope="module")
+def official(tmp_path_factory):
+    folder = write_tiny_checkpoint(tmp_path_factory.mktemp("weights") / "tiny")
+    return TextEncoder(folder, CPU, torch.float32)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("prompt", "words"),
+    [
+        ("🍕", "pizza"),
+        ("🐱", "cat face"),
+        ("a 🍕 on a table", "a pizza on a table"),
+        ("🍕, red", "pizza, red"),
+        ("🐱🐶", "cat face dog face"),
+        ("👍🏽", "thumbs up"),  # a skin tone
+        ("👩🏾‍🚀", "woman astronaut"),  # a joined sequence, with a skin tone inside
+        ("👩‍🐕", "woman dog"),  # joined, but no sequence that there is
+        ("❤️", "red heart"),
+        ("❤", "red heart"),  # without the variation selector
+        ("✈︎", "airplane"),  # with the other one
+        ("1️⃣", "keycap 1"),
+        ("🏳️‍🌈", "rainbow flag"),
+        ("🇩🇪", "flag germany"),
+        ("🏴󠁧󠁢󠁥󠁮󠁧󠁿", "flag england"),
+        ("Lego© brick", "Lego© brick"),  # a letter-like sign, not an emoji
+        ("©️", "copyright"),
+        ("room 1", "room 1"),
+        ("naïve", "naïve"),
+    ],
+)
+def test_emoji_are_read_by_their_names(signs, prompt, words):
+    assert signs(prompt) == words
+
+
+def test_the_demo_draws_the_emoji_that_is_typed(demo):
+    with pytest.warns(UserWarning, match="🍕 as 'pizza'"):
+        seen = demo(["🍕"])
+    assert torch.equal(seen, demo(["pizza"]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert not torch.equal(demo(["🐱"]), demo(["🐶"]))
+
+
+def test_official_weights_get_no_names(official):
+    assert official.signs.names == {}
+    with pytest.warns(UserWarning, match="does not know '🍕'"):
+        official(["a 🍕"])
+
+
+@pytest.mark.parametrize("prompt", ["кошка", "собака", "𐍈𐍉", "кошка!"])
+def test_refused_where_nothing_is_left(demo, official, prompt):
+    for encoder in (demo, official):
+        with pytest.raises(UserError, match="knows nothing of the prompt"):
+            encoder([prompt])
+        with pytest.raises(UserError, match="knows nothing of the prompt"):
+            encoder.check([prompt])
+
+
+def test_unknown_parts_are_noted(demo):
+    with pytest.warns(UserWarning, match="does not know 'ï' of 'naïve'"):
+        demo(["naïve"])
+    with pytest.warns(UserWarning, match="does not know 'кошка'"):
+        demo(["a cat or кошка"])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        demo(["a cat", ""])
+
+
+def test_a_damaged_table_of_names(official, tmp_path):
+    for content in ('{"zz": "pizza"}', "[1]", "{"):
+        (tmp_path / "tokenizer").mkdir(exist_ok=True)
+        (tmp_path / "tokenizer/emoji_names.json").write_text(content, encoding="utf-8")
+        with pytest.raises(UserError, match="emoji_names.json"):
+            Signs.from_folder(tmp_path)
+
+
+def test_steps_that_begin_in_the_middle_say_so(official):
+    model = minidiff.load(official.folder, "cpu")
+    with pytest.warns(UserWarning, match="600 leading steps begin at t = 599"):
+        make_plan(model, steps=600)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        make_plan(model, steps=50)
+        make_plan(model, steps=1000)
+
+
+# --- embeddings ---------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def states():
+    return {"a cat": torch.randn(1, 77, 32), "a dog": torch.randn(1, 77, 32)}
+
+
+@pytest.mark.parametrize("name", ["e.pkl", "e.PTH", "e.bin", "e.download", "e.safetensors", "e"])
+@pytest.mark.parametrize("legacy", [False, True])
+def test_the_first_bytes_say_what_a_file_is(states, tmp_path, name, legacy):
+    torch.save(states, tmp_path / name, _use_new_zipfile_serialization=not legacy)
+    assert set(read_embeddings(tmp_path / name)) == set(states)
+    save_embeddings({k: x[0] for k, x in states.items()}, tmp_path / name)
+    assert set(read_embeddings(tmp_path / name)) == set(states)
+
+
+def test_what_is_no_tensor_is_named(states, tmp_path):
+    from collections import defaultdict
+
+    torch.save({k: x.numpy() for k, x in states.items()}, tmp_path / "numpy.pth")
+    with pytest.raises(UserError, match=r"holds numpy.*as_tensor"):
+        read_embeddings(tmp_path / "numpy.pth")
+    torch.save(defaultdict(list, states), tmp_path / "default.pth")
+    with pytest.raises(UserError, match=r"holds collections\.defaultdict"):
+        read_embeddings(tmp_path / "default.pth")
+
+
+def test_the_empty_prompt_is_needed_only_by_guidance(official, states, tmp_path):
+    path = save_embeddings({k: x[0] for k, x in states.items()}, tmp_path / "e.safetensors")
+    studio = minidiff.open(official.folder, "cpu", embeddings=path)
+    with pytest.raises(UserError, match="the empty prompt, which guidance compares with"):
+        studio.draw("a cat", steps=10)
+    assert len(studio.draw("a cat", steps="fast27", guidance=1)) == 1
