@@ -4,7 +4,7 @@ import http.client
 
 import pytest
 
-FEW = 4  # steps
+FEW = 3  # steps
 
 
 def open_tab(page, served, tab: str, query: str = "") -> None:
@@ -111,11 +111,14 @@ def test_an_unknown_word_ends_in_a_sentence(page, served):
 def test_two_tabs_queue_and_both_draw(page, served):
     other = page.context.new_page()
     for tab in (page, other):
+        tab.bring_to_front()
         open_tab(tab, served, "sample")
         few_steps(tab)
     for tab in (page, other):
+        tab.bring_to_front()
         click(tab, "Draw")
-    for tab in (page, other):
+    for tab in (page, other):  # whoever was second waited for the first
+        tab.bring_to_front()
         wait_note(tab, "#sample-state", f"{FEW} steps in")
 
 
@@ -131,6 +134,9 @@ def write_code(page, code: str) -> None:
 
 
 def run_equation(page) -> None:
+    if not page.get_by_label("Prompt 1").is_visible():
+        page.get_by_text("What is drawn").click()
+    set_number(page, "Steps of A.3", 4)
     click(page, "Run")
     page.locator("#equation-state .busy").first.wait_for()
     page.locator("#equation-state .busy").first.wait_for(state="detached")

@@ -48,7 +48,7 @@ def build(desk: common.Desk) -> list:
                     for i, p in enumerate(three_prompts(desk))
                 ]
                 with gr.Row():
-                    seed = gr.Number(180, label="Seed", precision=0, minimum=0)
+                    seed = gr.Number(180, label="Seed", precision=0)
                     steps = gr.Slider(4, 33, value=STEPS, step=1, label="Steps of A.3")
     common.chapters("02", "04", "05", "07", "22")
 
