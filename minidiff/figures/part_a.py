@@ -27,7 +27,9 @@ from minidiff.io.shipped import shipped_equations
 from minidiff.model import Model, load
 from minidiff.sampling import Step
 from minidiff.studio import SEED
+from minidiff.upscaler import Upscaler
 from minidiff.views import View, find_view
+from minidiff.weights.known import has_second
 
 INPUTS = Path(__file__).with_name("inputs")
 LEVELS = [1, 3, 5, 7, 10, 20]  # SDEdit's i_start
@@ -99,7 +101,39 @@ def sampling(studio: Easel) -> list[Figure]:
     sheet = draw_grid(rows, columns=prompts, rows=["10 steps", "80 steps"], scale=3)
     caption = f"Three prompts, guidance {SCALE:g}, seeds {SEED} to {SEED + 2}, 10 and 80 steps."
     alt = "Two rows of three pictures: the same prompts and seeds with 10 and with 80 steps."
-    return [studio.save("0-sampling.png", sheet, caption, alt, prompts=prompts, steps="10, 80")]
+    drawn = studio.save("0-sampling.png", sheet, caption, alt, prompts=prompts, steps="10, 80")
+    return [drawn, *second_stage(studio, walk[-1].x)]
+
+
+def second_stage(studio: Easel, small: Tensor) -> list[Figure]:
+    """Both stages, and one picture at several noise levels, where a second stage lies beside the
+    first; nothing where there is none."""
+    if not has_second(studio.model.folder):
+        return []
+    upscaler, prompts = Upscaler(studio), studio.prompts.sampling
+
+    def large(i: int, **how) -> Image.Image:
+        job = upscaler.enlarging("drawing", small[i : i + 1], [prompts[i]], [SEED + i], **how)
+        return picture([step.x for step in upscaler.walk(job)][-1][0])
+
+    rows = [[enlarge(picture(x), upscaler.model.sample_size // x.shape[-1]) for x in small]]
+    rows.append([large(i) for i in range(len(small))])
+    both = draw_grid(rows, columns=prompts, rows=["first stage", "second stage"])
+    levels = [0, 100, 250, 500]
+    noised = draw_grid(
+        [[large(0, level=level) for level in levels]], columns=[f"level {n}" for n in levels]
+    )
+    return [
+        studio.save(
+            "0-second-stage.png", both, "The pictures of 80 steps, made large by the second stage.",
+            "Above, pictures of large square pixels; below, the same ones with fine detail.",
+        ),
+        studio.save(
+            "0-noise-level.png", noised,
+            "One small picture, hidden from the second stage by more and more noise.",
+            "Four versions of one picture, which keep less and less of the small one.",
+        ),
+    ]  # fmt: skip
 
 
 # --- 1.1 to 1.3: noise, and three ways to take it away --------------------------------------------
