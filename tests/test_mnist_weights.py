@@ -7,8 +7,10 @@ import torch
 
 from minidiff.digits import evaluate
 from minidiff.digits.classifier import accuracy, load_classifier
+from minidiff.digits.evaluate_flow import loss_per_tenth
 from minidiff.digits.samples import as_sheet, denoiser_sheet, load_sheet, save_sheet
 from minidiff.errors import UserError
+from minidiff.figures.grids import read_png_text
 from minidiff.mnist.checkpoint import EDITIONS, RECIPES, load_model
 from minidiff.mnist.data import WEIGHTS, shipped_digits
 from minidiff.mnist.ddpm import class_walk, ddpm_schedule, last
@@ -21,7 +23,7 @@ def models():
 
 def test_sizes():
     files = list(WEIGHTS.rglob("*"))
-    assert sum(f.stat().st_size for f in files if f.is_file()) <= 24 * 2**20
+    assert sum(f.stat().st_size for f in files if f.is_file()) <= 40 * 2**20
     assert max(f.stat().st_size for f in files) < 16 * 2**20
 
 
@@ -31,6 +33,20 @@ def test_logs_are_of_the_whole_recipe(name, steps):
     assert len(log["losses"]) == steps and log["epochs"] == RECIPES[name].epochs
     last_epoch = log["losses"][-steps // log["epochs"] :]
     assert log["final_loss"] == pytest.approx(sum(last_epoch) / len(last_epoch), rel=1e-3)
+
+
+@pytest.mark.parametrize("name", ["flow-time", "flow-class"])
+def test_flow_weights_are_as_long_trained_as_their_log_says(name):
+    """However long that was: a later run of the whole recipe passes, too."""
+    log = json.loads((WEIGHTS / f"{name}-log.json").read_text())
+    steps = -(-60000 // RECIPES[name].batch) * log["epochs"]
+    assert len(log["losses"]) == pytest.approx(steps, rel=0.01)
+    last = sum(log["losses"][-100:]) / len(log["losses"][-100:])
+    sheet = sorted((WEIGHTS / "samples").glob(f"{name}-stage-*.png"))[-1]
+    assert float(read_png_text(sheet)["epoch"]) == pytest.approx(log["epochs"])
+    digits, model = shipped_digits()[:100], load_model(WEIGHTS / f"{name}.safetensors")
+    tenths = loss_per_tenth(model, digits, told=name == "flow-class")
+    assert sum(tenths) / 10 < 1.3 * last + 0.02
 
 
 def test_denoiser_denoises(models, monkeypatch):

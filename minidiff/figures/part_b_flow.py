@@ -79,8 +79,8 @@ def topics(weights: Path, out: Path, device: str) -> list[Topic]:
     found = [
         *shared.values(),
         Topic("2.2", "2.2 Training the time-conditioned UNet",
-              "It estimates the way from noise to picture. Near t = 0 the picture is unknown, near"
-              " t = 1 the noise is hard to see: the loss is highest at the ends.",
+              "It estimates the way from noise to picture. Near t = 0 the picture is unknown, and"
+              " the loss cannot fall below the digits' own spread; near t = 1 the noise is faint.",
               lambda: [loss_curve("flow-time", weights, out / "2.2-loss.png", WINDOW)],
               "x_t = (1 − t) x_0 + t x_1,   L = E ‖(x_1 − x_0) − u_θ(x_t, t)‖^2",
               "equations.linear_velocity"),

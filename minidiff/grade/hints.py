@@ -203,7 +203,7 @@ class Search:
         """The slips in functions that the trial runs, the commoner first."""
         ran = functions_run(self.evidence.trial, from_text(self.exercise, text, MADE))
         slips = [s for s in slips_of(self.exercise, text) if s.function in ran]
-        return sorted(slips, key=lambda slip: KINDS.index(slip.kind))
+        return sorted(slips, key=lambda slip: KINDS.index(slip.kind) if slip.kind in KINDS else -1)
 
     def first_of(self, versions: Iterator[tuple[str, Hint]]) -> Hint | None:
         """The first version that explains everything; else the first that explains the beginning.

@@ -22,6 +22,7 @@ from minidiff.grade.slip_words import (
     FOR_NUMBERS,
     FOR_ONE,
     GRADIENTS,
+    IDIOMS,
     LISTS,
     MODULES,
     OTHER_CALL,
@@ -58,7 +59,8 @@ def slips_of(exercise: Exercise, text: str) -> list[Slip]:
     """Every slip in the lines that an exercise asks for, each new text once."""
     found: dict[tuple[int, int, str], Slip] = {}
     for function in asked_functions(exercise, text):
-        for slip in Slips(text, function).all():
+        own = Slips(text, function)
+        for slip in [*own.idioms(), *own.all()]:
             found.setdefault((slip.begin, slip.end, slip.new), slip)
     return list(found.values())
 
@@ -104,6 +106,16 @@ class Slips:
             rule = getattr(self, f"in_{type(node).__name__.lower()}", None)
             if rule is not None and id(node) not in called:
                 yield from rule(node)
+
+    def idioms(self) -> Iterator[Slip]:
+        """Whole expressions that people write in another way, from the table."""
+        first, end = self.span(self.function)
+        for kind, old, new, sentence in IDIOMS:
+            begin = self.text.find(old, first, end)
+            while begin >= 0:
+                name, last = self.function.name, begin + len(old)
+                yield Slip(kind, name, begin, last, new, f"In {name}, {sentence}")
+                begin = self.text.find(old, last, end)
 
     # --- text -----------------------------------------------------------------------------------
 

@@ -4,12 +4,24 @@ import http.client
 
 import pytest
 
-FEW = 4  # steps
+FEW = 3  # steps
+
+
+TITLES = {
+    "sample": "Sample",
+    "equation": "Change an equation",
+    "draw": "Draw and edit",
+    "inpaint": "Inpaint",
+    "illusions": "Illusions",
+    "digits": "Digits",
+    "read": "Read",
+}
 
 
 def open_tab(page, served, tab: str, query: str = "") -> None:
+    """The address of a tab, until that tab is the one that is shown."""
     page.goto(served.address(f"tab={tab}" + (f"&{query}" if query else "")))
-    page.wait_for_selector("button[role=tab][aria-selected=true]")
+    page.get_by_role("tab", name=TITLES[tab], selected=True).wait_for()
 
 
 def click(page, name: str) -> None:
@@ -111,11 +123,14 @@ def test_an_unknown_word_ends_in_a_sentence(page, served):
 def test_two_tabs_queue_and_both_draw(page, served):
     other = page.context.new_page()
     for tab in (page, other):
+        tab.bring_to_front()
         open_tab(tab, served, "sample")
         few_steps(tab)
     for tab in (page, other):
+        tab.bring_to_front()
         click(tab, "Draw")
-    for tab in (page, other):
+    for tab in (page, other):  # whoever was second waited for the first
+        tab.bring_to_front()
         wait_note(tab, "#sample-state", f"{FEW} steps in")
 
 
@@ -131,6 +146,9 @@ def write_code(page, code: str) -> None:
 
 
 def run_equation(page) -> None:
+    if not page.get_by_label("Prompt 1").is_visible():
+        page.get_by_text("What is drawn").click()
+    set_number(page, "Steps of A.3", 4)
     click(page, "Run")
     page.locator("#equation-state .busy").first.wait_for()
     page.locator("#equation-state .busy").first.wait_for(state="detached")
@@ -193,7 +211,7 @@ def test_a_drawing_is_edited(page, served, keep):
     open_tab(page, served, "draw")
     page.wait_for_selector("#draw-canvas canvas")
     page.get_by_text("How it walks").locator("visible=true").click()
-    set_number(page, "Steps", 8)
+    set_number(page, "Steps", 6)
     click(page, "Edit from six levels")
     wait_note(page, "#draw-state", "steps in")
     assert page.locator("#draw-pictures img").count() >= 5

@@ -265,7 +265,7 @@ FLOW_VERSIONS = [
         picture="From t = .93 a little too much contrast.",
     ),
     euler(
-        name="last-step-left-out",
+        name="flow-last-step-left-out",
         old=LIST,
         new="    return [t_start + i * step_size for i in range(whole + 1)]",
         caught_by=UPDATES,
@@ -378,10 +378,10 @@ FLOW_VERSIONS = [
         picture="The first steps know no unconditional velocity of later times.",
     ),
     conditioning(
-        name="class-and-time-exchanged",
+        name="flow-class-and-time-exchanged",
         old=GIVEN,
         new="return (x_t, t, c, mask), velocity",
-        caught_by=CALLED,
+        caught_by="a share of p_uncond is dropped, whole classes only",
         hint="The UNet takes the digit before the time: c and t have changed places.",
         picture="None: the one-hot vector cannot be made of a time.",
     ),

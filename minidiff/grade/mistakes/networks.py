@@ -2,6 +2,7 @@
 
 from functools import partial
 
+from minidiff.grade.exercises import REFERENCE
 from minidiff.grade.mistakes.mutation import Mutation
 
 T5, UNET, MNIST = "minidiff/deepfloyd/t5.py", "minidiff/deepfloyd/unet.py", "minidiff/mnist/unet.py"
@@ -427,7 +428,7 @@ NETWORKS = [
         "            nn.BatchNorm2d(channels),\n            nn.GELU(),",
         new="nn.ConvTranspose2d(channels, channels, kernel_size=7, stride=7),\n"
         "            nn.BatchNorm2d(channels),\n            nn.ReLU(),",
-        caught_by="same numbers as the reference",
+        caught_by=REFERENCE,
         hint="A ReLU stands where the course has a GELU.",
         picture="Not to be seen.",
         scene="class_digits",

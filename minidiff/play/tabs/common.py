@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import gradio as gr
 
+from minidiff.lessons.chapters import find_chapters
 from minidiff.plan import read_defaults
 from minidiff.play.live import Stops
 from minidiff.play.names import known_prompts
@@ -97,7 +98,7 @@ def walk_controls(desk: Desk, guidance: float | None = None, steps: int | None =
 
 def seed_controls(tries: int = 1, most: int = 8) -> list[gr.components.Component]:
     with gr.Row():
-        seed = gr.Number(180, label="Seed", precision=0, minimum=0)
+        seed = gr.Number(180, label="Seed", precision=0)
         count = gr.Slider(1, most, value=tries, step=1, label="Tries")
     return [seed, count]
 
@@ -124,5 +125,7 @@ def on_click(desk: Desk, button: gr.Button, stop: gr.Button, function, inputs, o
 
 def chapters(*numbers: str) -> None:
     """Links to the chapters that a tab is about."""
+    there = [chapter.number for chapter in find_chapters()]
+    numbers = tuple(number for number in numbers if number in there)
     links = "".join(f' <a href="/?tab=read&chapter={n}">{n}</a>' for n in numbers)
     gr.HTML(f'<p class="chapters">Chapters of the book: {links}</p>')

@@ -1,10 +1,12 @@
 """Part B: digits from the trained models, by DDPM or by flow, one kind or all ten at once."""
 
+from pathlib import Path
+
 import gradio as gr
 import torch
 
-from minidiff.errors import UserError
 from minidiff.io.paths import ROOT
+from minidiff.mnist import flow
 from minidiff.mnist.checkpoint import load_model
 from minidiff.mnist.ddpm import class_walk, ddpm_schedule, time_walk
 from minidiff.play import live, show
@@ -14,6 +16,7 @@ ID, TITLE = "digits", "Digits"
 WEIGHTS = ROOT / "weights" / "mnist"
 ALL = "all ten"
 DDPM, DDPM_PLAIN = "DDPM, told the digit", "DDPM, not told"
+FLOW, FLOW_PLAIN = "flow, told the digit", "flow, not told"
 EVERY = 5  # steps between two frames
 _models: dict[str, torch.nn.Module] = {}
 
@@ -25,13 +28,13 @@ def build(desk: common.Desk) -> list:
             digit = gr.Dropdown([ALL, *map(str, range(10))], value=ALL, label="Digit")
             scale = gr.Slider(0, 10, value=5, step=0.5, label="Guidance γ (0 ignores the digit)")
             with gr.Row():
-                seed = gr.Number(180, label="Seed", precision=0, minimum=0)
+                seed = gr.Number(180, label="Seed", precision=0)
                 steps = gr.Slider(1, 300, value=50, step=1, label="Steps (flow only)")
             draw, stop = common.buttons("Draw")
         with gr.Column(scale=3, min_width=300):
             pictures = gr.HTML(elem_id="digits-pictures")
             state = gr.HTML(elem_id="digits-state")
-    common.chapters("19", "20", "21")
+    common.chapters("19", "20", "21", "26")
 
     @live.told(lambda text: (gr.skip(), show.note(text, "wrong")))
     def run(kind, digit, scale, seed, steps, request: gr.Request):
@@ -40,7 +43,7 @@ def build(desk: common.Desk) -> list:
         c = torch.arange(10) if digit == ALL else torch.full((10,), int(digit))
         seeds = common.seed_list(seed, 10)
         walk, total = kinds()[kind](c, seeds, float(scale), int(steps))
-        captions = [] if kind == DDPM_PLAIN else [str(int(label)) for label in c]
+        captions = [] if kind in (DDPM_PLAIN, FLOW_PLAIN) else [str(int(label)) for label in c]
         for count, x in enumerate(walk):  # the first is the noise that it begins with
             last = count == total or stopped()
             if last or count % max(1, total * EVERY // 300) == 0:
@@ -62,17 +65,20 @@ def opened(query: dict) -> list:
 
 def kinds() -> dict:
     """What can draw here: name -> function of (digits, seeds, gamma, steps) -> (walk, steps)."""
-    return {DDPM: by_ddpm, DDPM_PLAIN: by_plain_ddpm}
+    known = {FLOW: (by_flow, "flow-class"), FLOW_PLAIN: (by_plain_flow, "flow-time")}
+    flows = {name: draw for name, (draw, file) in known.items() if path_of(file).is_file()}
+    return {DDPM: by_ddpm, DDPM_PLAIN: by_plain_ddpm} | flows
 
 
 def model(name: str) -> torch.nn.Module:
     """A trained model, read once."""
     if name not in _models:
-        path = WEIGHTS / f"{name}.safetensors"
-        if not path.is_file():
-            raise UserError(f"there is no {path.name} in weights/mnist: `make train-mnist`")
-        _models[name] = load_model(path)
+        _models[name] = load_model(path_of(name))
     return _models[name]
+
+
+def path_of(name: str) -> Path:
+    return WEIGHTS / f"{name}.safetensors"
 
 
 def by_ddpm(c, seeds, gamma, steps):
@@ -83,3 +89,11 @@ def by_ddpm(c, seeds, gamma, steps):
 def by_plain_ddpm(c, seeds, gamma, steps):
     schedule = ddpm_schedule()
     return time_walk(model("time"), schedule, seeds), len(schedule["betas"])
+
+
+def by_flow(c, seeds, gamma, steps):
+    return flow.class_walk(model("flow-class"), c, seeds, steps, gamma), steps
+
+
+def by_plain_flow(c, seeds, gamma, steps):
+    return flow.time_walk(model("flow-time"), seeds, steps), steps

@@ -30,7 +30,7 @@ def build(desk: common.Desk) -> list:
                 )  # fmt: skip
             prompt = common.prompt_box(desk, desk.prompts.examples[0], "What it shall become")
             with gr.Row():
-                seed = gr.Number(180, label="Seed", precision=0, minimum=0)
+                seed = gr.Number(180, label="Seed", precision=0)
                 one = gr.Slider(0, COURSE_STEPS - 1, value=7, step=1, label="One i_start of 33")
             walk = common.walk_controls(desk, steps=STEPS)
             six, stop = common.buttons("Edit from six levels")

@@ -48,8 +48,10 @@ def build(desk: common.Desk) -> list:
                     for i, p in enumerate(three_prompts(desk))
                 ]
                 with gr.Row():
-                    seed = gr.Number(180, label="Seed", precision=0, minimum=0)
-                    steps = gr.Slider(4, 33, value=STEPS, step=1, label="Steps of A.3")
+                    seed = gr.Number(180, label="Seed", precision=0)
+                    steps = gr.Slider(
+                        4, 33, value=STEPS, step=1, label="Steps of A.3 (below 33, x0 is clipped)"
+                    )
     common.chapters("02", "04", "05", "07", "22")
 
     @live.told(lambda text: (gr.skip(), show.note(text, "wrong"), "", gr.skip()))

@@ -4,6 +4,7 @@ from functools import partial
 
 import gradio as gr
 
+from minidiff.errors import UserError
 from minidiff.play import copyable, live, show
 from minidiff.play.tabs import common
 
@@ -43,6 +44,8 @@ def build(desk: common.Desk) -> list:
     @live.told(lambda text: (gr.skip(), show.note(text, "wrong"), *[gr.skip()] * 5))
     def run(prompts, seed, tries, steps, sampler, guidance, negative, request: gr.Request):
         stopped = desk.begin(request)
+        if not prompts:
+            raise UserError("type a prompt first: a name, or a few words")
         how = walk.words(steps, sampler, guidance, negative)
         seeds = common.seed_list(seed, tries)
         yield (

@@ -1,0 +1,261 @@
+"""What every exercise gets for free, and how a mistake gets its name."""
+
+import json
+import os
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from minidiff.grade import sandbox
+from minidiff.grade.draw import ROUNDS, Draw
+from minidiff.grade.exercises import all_exercises
+from minidiff.grade.expect import Wrong, close
+from minidiff.grade.harness import compare, run_trial, watch
+from minidiff.grade.inputs import RuledNoise, ruled_torch
+from minidiff.grade.mistakes import ddpm, equations, flow, networks, sampling
+from minidiff.grade.mistakes.catalogue import CATALOGUE, mistakes_of
+from minidiff.grade.runner import grade, grade_text
+from minidiff.grade.slips import slips_of
+from minidiff.grade.solutions import solution_text
+from minidiff.grade.source import choose
+from tests.grade.attack.__main__ import answer_text
+
+EXERCISES = all_exercises()
+FIRST = json.loads(Path(__file__).with_name("attack").joinpath("first.json").read_text())
+
+
+def graded(name: str, *edits: str):
+    """The result of a solution with some texts replaced."""
+    return grade_text(name, answer_text(EXERCISES[name], edits))
+
+
+# --- what is drawn --------------------------------------------------------------------------------
+
+
+def test_draws_repeat_and_differ_by_round():
+    first, again, other = Draw(0), Draw(0), Draw(1)
+    assert torch.equal(first.picture("x"), again.picture("x"))
+    assert first.picture("x").shape != other.picture("x").shape
+    assert all(Draw(i).height != Draw(i).width for i in range(ROUNDS))
+
+
+def test_every_option_of_a_choice_is_met():
+    options = (1, 2, 3, 4, 5, 6)
+    assert {Draw(i).choice("x", options) for i in range(ROUNDS)} == set(options)
+
+
+def test_drawn_arguments_are_legal():
+    for i in range(ROUNDS):
+        draw = Draw(i)
+        abar, prev = draw.levels("abar", "abar_prev")
+        assert bool(((abar > 0) & (abar < prev) & (prev < 1)).all())
+        pairs = draw.pairs()
+        assert all(999 > t > t_prev >= -1 for t, t_prev in pairs) and len(pairs) >= 2
+        rows = draw.rows("rows", 4)
+        assert rows == sorted(set(rows)) and rows and max(rows) < 4
+
+
+def test_noise_counts_rows():
+    whole, single = RuledNoise(3, (1, 2, 2)), RuledNoise(3, (1, 2, 2))
+    together = whole.draw([0, 2])
+    assert torch.equal(together, torch.cat([single.draw([0]), single.draw([2])]))
+    assert torch.equal(whole.draw([1]), single.draw([1])) and whole.drawn == 1
+
+
+def test_ruled_draws_can_be_cut_and_know_their_generator():
+    with ruled_torch():
+        whole = torch.randn(4, 3)
+    with ruled_torch() as streams:
+        parts = torch.cat([torch.randn(1, 3), torch.randn(3, 3)])
+        own = torch.randn(4, 3, generator=torch.Generator().manual_seed(1))
+    assert torch.equal(whole, parts) and not torch.equal(whole, own)
+    assert streams.without == {"normal": 12}
+
+
+# --- what is looked at ----------------------------------------------------------------------------
+
+
+def test_a_changed_argument_is_named():
+    def add(x, steps):
+        steps.append(1)
+        return x
+
+    with pytest.raises(Wrong, match="add changes its argument steps in place"):
+        watch(add)(torch.ones(2), [])
+
+    def walk(x):
+        yield x
+        x += 1
+        yield x
+
+    steps = watch(walk)(torch.ones(2))
+    next(steps)
+    with pytest.raises(Wrong, match="walk changes its argument x in place"):
+        next(steps)
+
+
+def run(trial):
+    return run_trial(lambda code, draw: trial(), None, 0)
+
+
+@pytest.mark.parametrize(
+    ("trial", "mistake"),
+    [
+        (lambda: torch.ones(2).requires_grad_() * 1, "graph-kept"),
+        (lambda: torch.ones(2).double(), "another-dtype"),
+        (lambda: torch.ones(2) + 0 * torch.randn(2), "own-random-numbers"),
+        (lambda: (torch.manual_seed(3), torch.ones(2))[1], "own-random-numbers"),
+    ],
+)
+def test_right_numbers_are_not_enough(trial, mistake):
+    with pytest.raises(Wrong) as wrong:
+        compare(run(trial), run(lambda: torch.ones(2)))
+    assert wrong.value.mistake == mistake
+
+
+def test_a_missing_graph_is_seen():
+    with pytest.raises(Wrong, match="no gradient flows"):
+        compare(run(lambda: torch.ones(2)), run(lambda: torch.ones(2).requires_grad_()))
+
+
+def test_tuples_stand_for_lists():
+    compare(run(lambda: ((1, 2), "a")), run(lambda: [[1, 2], "a"]))
+
+
+def test_numbers_that_print_alike_get_more_digits():
+    with pytest.raises(Wrong, match=r"is 0\.30000001; it should be 0\.3 .*differ from digit 8"):
+        close(torch.tensor([0.30000001]).double(), 0.3, "y", 1e-9)
+
+
+# --- names ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "mistake"),
+    [
+        ("forward_process", "(1 - abar) ** 0.5", "(1 - abar**0.5)", "root-before"),
+        ("classifier_free_guidance", "+ scale *", "+ 7 *", "hard-coded"),
+        ("x0_from_eps", "/ abar**0.5", "/ (abar**0.5 + 1e-2)", "weights"),
+        ("sdedit_start", "noise.draw()", "torch.randn_like(x0)", "own-random-numbers"),
+        ("ddpm_loss", "t / len(abars)), eps", "(t + 1) / len(abars)), eps", "counted-from-1"),
+        ("ddpm_loss", "def squared_error", "@torch.no_grad()\ndef squared_error", "no-gradient"),
+        ("ddpm_loss", "noise_like(x_0, generator)", "torch.randn_like(x_0)", "generator-ignored"),
+        ("rms_norm", "x.float().pow(2)", "x.pow(2)", "rms-half-precision-statistics"),
+        ("timestep_embedding", "[angles.cos(), angles.sin()]", "[angles.sin(), angles.cos()]",
+         "sinusoid-sines-first"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_named(name, old, new, mistake):
+    result = graded(name, old, new)
+    assert (result.state, result.mutation) == ("failed", mistake) and result.hint
+
+
+def test_two_mistakes_are_both_named():
+    body = "return abar * x0 - (1 - abar) ** 0.5 * eps"
+    result = graded("forward_process", "return abar**0.5 * x0 + (1 - abar) ** 0.5 * eps", body)
+    assert result.hint.startswith("There seem to be two mistakes.")
+
+
+def test_what_nobody_does_gets_no_hint():
+    result = graded("forward_process", "return abar**0.5", "return (7 * x0).sin() + abar**0.5")
+    assert result.state == "failed" and result.hint == ""
+
+
+def test_every_slip_changes_the_text_and_has_a_sentence():
+    for name in ("posterior_mean", "denoise_step", "t5_attention"):
+        text = solution_text(EXERCISES[name])
+        slips = slips_of(EXERCISES[name], text)
+        assert len(slips) > 100
+        for slip in slips:
+            assert slip.apply(text) != text and slip.sentence.endswith((".", "?"))
+
+
+def test_mistakes_have_names_of_their_own():
+    tables = [equations.EQUATIONS, sampling.SAMPLING_VERSIONS, networks.NETWORKS]
+    tables += [ddpm.DDPM_VERSIONS, flow.FLOW_VERSIONS]
+    assert sum(map(len, tables)) <= len(CATALOGUE)
+    assert len({m.name for table in tables for m in table}) == sum(map(len, tables))
+
+
+def test_mistakes_of_an_exercise_or_a_function():
+    of_exercise, of_function = mistakes_of("denoise_step"), mistakes_of("step")
+    assert of_exercise and {m.name for m in of_exercise} <= {m.name for m in of_function}
+    text = solution_text(EXERCISES["denoise_step"])
+    assert all(mistake.apply(text) != text for mistake in of_exercise)
+    assert mistakes_of("nonsense") == []
+
+
+# --- files, and time ------------------------------------------------------------------------------
+
+RIGHT = solution_text(EXERCISES["forward_process"])
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\xef\xbb\xbf" + RIGHT.encode(),
+        b"# -*- coding: latin-1 -*-\n# na\xefve\n" + RIGHT.encode(),
+        RIGHT.replace("\n", "\r\n").encode(),
+    ],
+)
+def test_a_file_is_read_as_python_reads_it(tmp_path, data):
+    (tmp_path / "forward_process.py").write_bytes(data)
+    assert grade(EXERCISES["forward_process"], choose(str(tmp_path))).state == "passed"
+
+
+def test_a_helper_beside_the_file_is_imported(tmp_path):
+    (tmp_path / "roots.py").write_text("def root(x):\n    return x**0.5\n")
+    text = RIGHT.replace(
+        "from torch import Tensor", "from roots import root\nfrom torch import Tensor"
+    )
+    text = text.replace("abar**0.5 * x0", "root(abar) * x0")
+    (tmp_path / "forward_process.py").write_text(text)
+    assert grade(EXERCISES["forward_process"], choose(str(tmp_path))).state == "passed"
+    assert not (tmp_path / "__pycache__").exists()
+
+
+def test_an_import_that_sleeps_ends(monkeypatch):
+    call = sandbox.call
+    monkeypatch.setattr(sandbox, "call", lambda function, **more: call(function, wait=2, **more))
+    result = grade_text("forward_process", "import time\ntime.sleep(1000)\n" + RIGHT)
+    assert (result.state, result.message) == ("failed", "did not finish within 2 seconds")
+
+
+@pytest.mark.parametrize("detached", ["", ", start_new_session=True"])
+def test_a_process_that_the_code_has_started_ends_with_it(tmp_path, detached):
+    note = tmp_path / "pid"
+    begin = "import subprocess, pathlib\n"
+    begin += f"child = subprocess.Popen(['sleep', '1000']{detached})\n"
+    begin += f"pathlib.Path({str(note)!r}).write_text(str(child.pid))\n"
+    assert grade_text("forward_process", begin + RIGHT).state == "passed"
+    pid, end = int(note.read_text()), time.monotonic() + 5
+    while Path(f"/proc/{pid}/stat").exists() and time.monotonic() < end:
+        if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
+            return  # ended; whoever adopted it has not looked yet
+        time.sleep(0.05)
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+def test_the_line_of_an_error_is_told():
+    result = grade_text("forward_process", RIGHT.replace("return abar", "return ebar"))
+    assert "NameError" in result.message
+    assert RIGHT.splitlines()[result.line - 1].startswith("    return abar")
+    assert grade_text("forward_process", "x = 1\ny = (\n").line == 2
+
+
+# --- the imagined students' answers ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", FIRST)
+def test_the_answers_still_fit_the_solutions(kind):
+    for name, _, *edits in FIRST[kind]:
+        compile(answer_text(EXERCISES[name], edits), name, "exec")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("answer", FIRST["right"], ids=lambda a: f"{a[0]}: {a[1]}")
+def test_right_answers_are_accepted(answer):
+    assert graded(answer[0], *answer[2:]).state == "passed"
