@@ -13,6 +13,7 @@ The loop puts all queries of a step into ONE call of the UNet.
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 
+import torch
 from torch import Tensor
 
 from minidiff.deepfloyd.unet import Cond
@@ -24,7 +25,7 @@ Answer = tuple[Tensor, Tensor]  # eps and v, each (B, 3, H, W)
 
 
 class Guidance:
-    """Base of all guidances: frozen dataclasses whose Cond fields have one row per picture."""
+    """Base of all guidances: frozen dataclasses, of Conds and Tensors with one row per picture."""
 
     @property
     def prompts(self) -> list[Cond]:
@@ -45,7 +46,9 @@ class Guidance:
         def pick(value):
             if isinstance(value, tuple):
                 return tuple(pick(v) for v in value)
-            return value.take(rows) if isinstance(value, Cond) else value
+            if isinstance(value, Tensor):
+                return value[rows]
+            return value.take(rows) if isinstance(value, (Cond, Guidance)) else value
 
         return replace(self, **{f.name: pick(getattr(self, f.name)) for f in fields(self)})
 
@@ -166,3 +169,27 @@ class Factorized(Guidance):
         (eps_u, _), *conditional = answers
         guided = [classifier_free_guidance(eps_u, eps, self.scale) for eps, _ in conditional]
         return sum(part(eps) for part, eps in zip(self.parts, guided)), conditional[0][1]
+
+
+@dataclass(frozen=True)
+class Upscaled(Guidance):
+    """Any of the above in the second stage, whose UNet is shown a small picture beside x_t.
+
+    inner   its Conds know the noise level that `seen` has: UNet.prepare(text, level)
+    seen    (B, 3, H, W), the small picture, enlarged to the size of x_t and noised
+    A view turns both, so that they still show the same.
+    """
+
+    inner: Guidance
+    seen: Tensor
+
+    @property
+    def prompts(self):
+        return self.inner.prompts
+
+    def pictures(self, x):
+        pairs = zip(self.inner.pictures(x), self.inner.pictures(self.seen))
+        return [torch.cat(pair, dim=1) for pair in pairs]
+
+    def combine(self, answers):
+        return self.inner.combine(answers)

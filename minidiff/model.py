@@ -28,6 +28,7 @@ from minidiff.io.inputs import as_dtype
 from minidiff.io.paths import DEMO, embeddings_file, weights_folder
 from minidiff.schedule import Schedule, cosine_schedule
 from minidiff.weights.folder import need_checkpoint
+from minidiff.weights.known import second_folder
 from minidiff.weights.manifest import differences, read_manifest
 
 LARGE = 64 << 20  # bytes; hashing what is larger would delay every start by seconds
@@ -44,7 +45,8 @@ class Model:
     unet             the UNet, see deepfloyd/unet.py
     fast_unet        the same, as loops call it: on CUDA its steps are recorded and replayed, on a
                      CPU large batches are split
-    sample_size      side of the pictures, 64
+    config           the UNet's shape; its `upscales` tells a second stage from a first
+    sample_size      side of the pictures, 64, in the second stage 256
     scheduler        what the checkpoint says about walking it, see deepfloyd/scheduler.py
     threshold_ratio, threshold_max   its numbers for equations.dynamic_threshold
     """
@@ -53,6 +55,7 @@ class Model:
     folder: Path
     encode: TextEncoder | PrecomputedText
     open_unet: Callable[[], UNet]
+    config: UNetConfig
     schedule: Schedule
     sample_size: int
     scheduler: SchedulerConfig
@@ -79,6 +82,21 @@ class Model:
             return GraphedUNet(self.unet, self.compile)
         return SplitUNet(self.unet) if self.device.type == "cpu" else self.unet
 
+    @property
+    def nbytes(self) -> int:
+        """What the UNet's weights take, read or not."""
+        unread = self.open_unet.args[0]
+        return sum(p.numel() for p in unread.parameters()) * self.dtype.itemsize
+
+    def free_unet(self) -> None:
+        """Let go of the weights, so that another network has their room; the next use reads them.
+
+        The network that was handed out before is empty then, and so are its recordings.
+        """
+        if "unet" in self.__dict__:
+            self.__dict__.pop("fast_unet", None)
+            self.__dict__.pop("unet").to("meta")
+
 
 def load(
     folder: str | Path | None = None,
@@ -99,11 +117,42 @@ def load(
     """
     folder, dtype = weights_folder(folder), as_dtype(dtype)
     check_demo(folder)
-    need_checkpoint(folder)
-    check_manifest(folder)
     device = pick_device(device)
     if compile and device.type != "cuda":
         raise UserError(f"compile speeds up CUDA devices only, and this is {device.type}")
+    text = partial(open_text, folder, embeddings=embeddings)
+    model = opened(folder, device, dtype, text, compile)
+    if model.config.upscales:
+        raise UserError(
+            f"{folder} is a second stage, which enlarges what a first one has drawn: give the first"
+            " stage here, and this folder as --weights-2 or weights_2"
+        )
+    return model
+
+
+def load_second(first: Model, folder: str | Path | None = None) -> Model:
+    """The second stage that belongs to a first one, on its device and with its text encoder.
+
+    folder  default: the one that lies beside the first, see weights.known.second_folder
+    Raises UserError as load does, and for two that do not belong together.
+    """
+    folder = second_folder(first.folder) if folder is None else Path(folder).expanduser()
+    model = opened(folder, first.device, first.dtype, lambda *_: first.encode, first.compile)
+    if not model.config.upscales:
+        raise UserError(f"{folder} is a first stage, and --weights-2 wants one that enlarges")
+    theirs, ours = model.config.encoder_hid_dim, first.config.encoder_hid_dim
+    if theirs != ours:
+        raise UserError(
+            f"{folder} and {first.folder} do not belong together: the one reads text states of"
+            f" {theirs} numbers, and the other's text encoder has {ours}"
+        )
+    return model
+
+
+def opened(folder: Path, device: torch.device, dtype, text: Callable, compile: bool) -> Model:
+    """A checkpoint of either stage; text(device, dtype) is what encodes its prompts."""
+    need_checkpoint(folder)
+    check_manifest(folder)
     raw = read_json(folder / "unet" / "config.json")
     scheduler = SchedulerConfig.from_dict(read_json(folder / "scheduler" / "scheduler_config.json"))
     config = UNetConfig.from_dict(raw)
@@ -115,8 +164,9 @@ def load(
     return Model(
         name=folder.resolve().name,
         folder=folder,
-        encode=open_text(folder, device, dtype, embeddings),
+        encode=text(device, dtype),
         open_unet=partial(load_weights, unet, files, device, dtype),
+        config=config,
         schedule=cosine_schedule(),
         sample_size=read_sample_size(raw),
         scheduler=scheduler,

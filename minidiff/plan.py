@@ -32,6 +32,7 @@ from minidiff.schedule import (
 )
 
 WALK_FILE = "sampling.json"
+OF_STAGE_2 = {"level", "strength"}  # read by cascade.recommended
 NOISY = 850  # from here on hardly anything of a picture is left: abar is below 0.06
 LIMITS = ("none", "clip", "threshold")
 
@@ -70,7 +71,8 @@ def read_defaults(folder: Path) -> Defaults:
     """The recommendation in a checkpoint's folder, or the official pipeline's values."""
     if not (folder / WALK_FILE).is_file():
         return Defaults()
-    return Defaults(**read_fields(Defaults, read_json(folder / WALK_FILE), {}, set(), WALK_FILE))
+    raw = read_json(folder / WALK_FILE)
+    return Defaults(**read_fields(Defaults, raw, {}, OF_STAGE_2, WALK_FILE))
 
 
 def make_plan(

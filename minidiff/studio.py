@@ -132,6 +132,8 @@ class Studio:
         self.model, self.progress = model, progress
         self.batch = batch or suitable_batch(model)
         self._prepared: dict[str, Cond] = {}
+        self._states: dict[str, Tensor] = {}
+        self._upscalers: dict = {}
 
     # --- what a notebook types -------------------------------------------------------------------
 
@@ -165,6 +167,19 @@ class Studio:
     def hybrid(self, far: str, near: str, seeds=SEED, **how) -> Pictures:
         """One prompt seen from afar, another close up; and what `draw` takes."""
         return self.finish(self.hybrids(far, near, seeds, **how))
+
+    def upscale(self, small, prompts, seeds=SEED, *, weights_2=None, **how) -> Pictures:
+        """Pictures that were drawn here, or any (B, 3, h, w) in [-1, 1], made large by stage II.
+
+        prompts and seeds as they were drawn with; weights_2: the folder of the second stage, by
+        default the one beside this one. The rest as for Upscaler.upscale.
+        """
+        from minidiff.upscaler import Upscaler  # which is a Studio
+
+        if weights_2 not in self._upscalers:
+            self._upscalers[weights_2] = Upscaler(self, weights_2)
+        low = small.tensor if isinstance(small, Pictures) else small
+        return self._upscalers[weights_2].upscale(low, prompts, seeds, **how)
 
     # --- the same as jobs ------------------------------------------------------------------------
 
@@ -237,11 +252,19 @@ class Studio:
         self.model.encode.check([*prompts, negative] if negative else list(prompts))
 
     @torch.no_grad()
+    def states(self, prompts: Sequence[str]) -> dict[str, Tensor]:
+        """The text states of prompts, (77, D) each; encoded once, a second stage reads them too."""
+        new = [p for p in dict.fromkeys(prompts) if p not in self._states]
+        self._states |= zip(new, self.model.encode(new) if new else [])
+        return self._states
+
+    @torch.no_grad()
     def cond(self, prompts: Sequence[str]) -> Cond:
         """Prompts as the UNet wants them, one row for each."""
         new = [p for p in dict.fromkeys(prompts) if p not in self._prepared]
-        for prompt, states in zip(new, self.model.encode(new) if new else []):
-            self._prepared[prompt] = self.model.unet.prepare(states[None])
+        states = self.states(new)
+        for prompt in new:
+            self._prepared[prompt] = self.model.unet.prepare(states[prompt][None])
         return Cond.cat([self._prepared[prompt] for prompt in prompts])
 
     def cfg(self, prompts: Sequence[str], scale: float, negative: str = "") -> CFG:

@@ -16,9 +16,9 @@ LAYERS = [
     ["deepfloyd", "mnist", "weights.manifest"],
     ["guidance", "samplers", "fast", "weights"],
     ["sampling"],
-    ["model"],
+    ["model", "cascade"],
     ["plan"],
-    ["course", "studio", "flow"],
+    ["course", "studio", "upscaler", "flow"],
     ["figures"],
     ["digits", "emoji"],
     [

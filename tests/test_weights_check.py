@@ -4,9 +4,7 @@ import json
 import shutil
 
 import pytest
-import torch
-from safetensors.torch import load_file, save_file
-from tiny_checkpoint import UNET, write_json, write_tiny_checkpoint
+from tiny_checkpoint import write_json, write_tiny_checkpoint, write_tiny_second
 
 import minidiff
 from minidiff.cli import main
@@ -63,19 +61,25 @@ def test_names_of_repositories():
     assert repository("somebody/model") == "somebody/model"
 
 
-@pytest.mark.parametrize("reads_itself", [True, False])
-def test_stage_2_is_recognised_and_not_drawn(check, tiny, reads_itself):
-    widths = [128, 256, 512, 768, 768]
-    changes = {"in_channels": 6, "class_embed_type": "timestep", "block_out_channels": widths}
-    write_json(tiny / "unet/config.json", UNET | changes)
-    if reads_itself:
-        key = "down_blocks.3.attentions.0.to_k.weight"
-        save_file(load_file(tiny / UNET_FILE) | {key: torch.zeros(2)}, tiny / UNET_FILE)
-    status, text = check(tiny)
-    assert status == 2
-    assert "IF-II-M, stage II" in text
-    assert f"{'with' if reads_itself else 'without'} self-attention" in text
-    assert "does not draw" in text
+@pytest.mark.parametrize("text_alone", [True, False])
+def test_a_second_stage_and_what_it_belongs_to(check, tiny, text_alone):
+    second = write_tiny_second(tiny.parent / "second", text_alone=text_alone)
+    status, text = check(second)
+    assert status == 0
+    assert "a stage II model" in text and "fits" in text
+    assert f"{'without' if text_alone else 'with'} self-attention" in text
+    assert f"--weights {tiny} --weights-2 {second}" in text
+
+
+def test_a_second_stage_alone_or_with_another_noise(check, tmp_path):
+    second = write_tiny_second(tmp_path / "second")
+    assert "next: a first stage" in check(second)[1]
+    noising = second / "image_noising_scheduler/scheduler_config.json"
+    write_json(noising, {"beta_schedule": "linear"})
+    status, text = check(second)
+    assert status == 2 and "beta_schedule is 'linear'" in text and "(noising)" in text
+    noising.unlink()
+    assert check(second)[0] == 0
 
 
 def test_what_is_missing_or_broken(check, tiny):

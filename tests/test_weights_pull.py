@@ -2,10 +2,11 @@
 
 import shutil
 
+import fake_hub
 import pytest
 import torch
 from fake_hub import REPO, FakeHub
-from tiny_checkpoint import write_tiny_checkpoint
+from tiny_checkpoint import write_tiny_checkpoint, write_tiny_second
 
 import minidiff
 from minidiff.cli import main
@@ -221,6 +222,25 @@ def test_a_full_disk(pull, tmp_path, monkeypatch):
     assert status == 2
     assert "free some space" in text
     assert nothing_left(tmp_path)
+
+
+def test_a_second_stage(repository, monkeypatch, tmp_path, capsys):
+    """It is fetched without tokenizer and text encoder, which are the first stage's."""
+    monkeypatch.setattr(fake_hub, "REPO", "DeepFloyd/IF-II-M-v1.0")
+    second = write_tiny_second(tmp_path / "hub")
+    files = {p.relative_to(second).as_posix(): p.read_bytes() for p in second.rglob("*.*")}
+    files |= {name: b for name, b in repository.items() if name.startswith(("text_", "tokenizer"))}
+    with fake_hub.FakeHub(files) as hub:
+        monkeypatch.setenv("HF_ENDPOINT", hub.url)
+        monkeypatch.setenv("HF_TOKEN", hub.token)
+        folder = tmp_path / "IF-II-M"
+        assert main(["weights", "pull", "IF-II-M", "--to", str(folder)]) == 0
+        assert "text encoder" not in capsys.readouterr().out
+        parts = {name.split("/")[0] for name in files_below(folder)}
+        assert parts == {"unet", "scheduler", "image_noising_scheduler", "manifest.json"}
+        assert main(["weights", "check", str(folder)]) == 0
+        assert main(["weights", "pull", "IF-II-M", "--text-encoder"]) == 2
+        assert "takes the text encoder of the first" in capsys.readouterr().err
 
 
 def test_repositories_of_another_kind(pull, hub):

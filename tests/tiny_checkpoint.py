@@ -34,6 +34,15 @@ UNET = {
     "norm_num_groups": 4,
     "act_fn": "gelu",
 }
+UPSCALES = {
+    "sample_size": 96,
+    "in_channels": 6,
+    "class_embed_type": "timestep",
+    "time_embedding_act_fn": "gelu",
+    "resnet_skip_time_act": True,
+    "resnet_out_scale_factor": 1.41422712488,
+    "mid_block_scale_factor": 1.41422712488,
+}
 TEXT_ENCODER = {
     "model_type": "t5",
     "vocab_size": 2176,
@@ -76,6 +85,23 @@ def write_tiny_checkpoint(folder: Path, *, shards: int = 1, dtype=torch.float16,
     write_weights(encoder, folder / "text_encoder", "model", shards, dtype)
     names = shutil.ignore_patterns("emoji_names.json")  # official checkpoints have none
     shutil.copytree(DEMO / "tokenizer", folder / "tokenizer", ignore=names, dirs_exist_ok=True)
+    return folder
+
+
+def write_tiny_second(folder: Path, *, text_alone=False, dtype=torch.float16, seed=0) -> Path:
+    """A second stage that belongs to the checkpoint above: 64 to 96 pixels. Returns the folder."""
+    torch.manual_seed(seed)
+    config = UNET | UPSCALES | {"only_cross_attention": text_alone}
+    write_json(folder / "model_index.json", {"_class_name": "IFSuperResolutionPipeline"})
+    write_json(
+        folder / "scheduler" / "scheduler_config.json", SCHEDULER | {"sample_max_value": 1.0}
+    )
+    noising = {"beta_schedule": "squaredcos_cap_v2", "num_train_timesteps": 1000}
+    write_json(folder / "image_noising_scheduler" / "scheduler_config.json", noising)
+    # what the config says of the attention shall not matter, so it is left out
+    write_json(folder / "unet" / "config.json", UNET | UPSCALES)
+    unet = UNet(UNetConfig.from_dict(config))
+    write_weights(unet, folder / "unet", "diffusion_pytorch_model", 1, dtype)
     return folder
 
 

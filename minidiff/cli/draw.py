@@ -6,7 +6,7 @@ Each verb makes a Job of the studio and says how its files are called; `write` d
 import math
 import re
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from minidiff.figures.grids import enlarge, picture, save_gif, save_png
 from minidiff.io.devices import my_share, place_in_team
 from minidiff.sampling import Step
 from minidiff.studio import Job, Studio, open_studio
+from minidiff.upscaler import Upscaler, check_level
 from minidiff.views import find_view
 
 WALK = ("steps", "sampler", "spacing", "eta", "limit", "guidance")
@@ -44,6 +45,10 @@ class Settings:
     dtype: torch.dtype | None = None
     embeddings: str | None = None
     compile: bool = False
+    upscale: bool = False
+    weights_2: str | None = None
+    level: int | None = None
+    steps_2: str | None = None
 
     def __post_init__(self):
         if self.guidance is not None and not math.isfinite(self.guidance):
@@ -52,6 +57,8 @@ class Settings:
             raise UserError(f"a batch has at least 1 picture, not {self.batch}")
         if not 1 <= self.scale <= 32:
             raise UserError(f"pictures can be enlarged 1 to 32 times, not {self.scale}")
+        if self.level is not None:
+            check_level(self.level)
 
     @property
     def walk(self) -> dict:
@@ -82,7 +89,7 @@ def sample(prompts: list[str], **options) -> list[Path]:
     prompts = list(dict.fromkeys(prompts))
     job = studio.drawing(prompts, settings.seeds, **settings.walk)
     names = [Name("sample", prompt, {}) for prompt, _ in product(prompts, settings.seeds)]
-    return write(studio, settings, job, names)
+    return write(studio, settings, job, names, "drawing", prompts)
 
 
 def edit(
@@ -103,7 +110,7 @@ def edit(
         Name(f"edit-{stem}-from-{start}", prompt, {"image": image, "i_start": start})
         for start in job.starts
     ]
-    return write(studio, settings, job, names)
+    return write(studio, settings, job, names, "editing", image, prompt)
 
 
 def inpaint(image: str, mask: str, prompt: str, invert: bool, **options) -> list[Path]:
@@ -112,7 +119,9 @@ def inpaint(image: str, mask: str, prompt: str, invert: bool, **options) -> list
     job = studio.inpainting(image, mask, prompt, settings.seeds, invert=invert, **settings.walk)
     kind = f"inpaint-{slug(Path(image).stem)}" + "-inverted" * invert
     tells = {"image": image, "mask": mask} | ({"invert": "yes"} if invert else {})
-    return write(studio, settings, job, [Name(kind, prompt, tells)] * len(job))
+    names = [Name(kind, prompt, tells)] * len(job)
+    what = (image, mask, prompt)
+    return write(studio, settings, job, names, "inpainting", *what, invert=invert)
 
 
 def anagram(prompt: str, turned: str, view: str, **options) -> list[Path]:
@@ -121,14 +130,25 @@ def anagram(prompt: str, turned: str, view: str, **options) -> list[Path]:
     settings, studio = opened(options)
     job = studio.anagrams(prompt, turned, settings.seeds, view, **settings.walk)
     name = Name(f"anagram-{view}", f"{prompt} | {turned}", {"view": view})
-    return write(studio, settings, job, [name] * len(job))
+    return write(studio, settings, job, [name] * len(job), "anagrams", prompt, turned, view=view)
 
 
 def hybrid(far: str, near: str, **options) -> list[Path]:
     """One prompt seen from afar, another close up."""
     settings, studio = opened(options)
     job = studio.hybrids(far, near, settings.seeds, **settings.walk)
-    return write(studio, settings, job, [Name("hybrid", f"{far} | {near}", {})] * len(job))
+    names = [Name("hybrid", f"{far} | {near}", {})] * len(job)
+    return write(studio, settings, job, names, "hybrids", far, near)
+
+
+def upscale(image: str, prompt: str, **options) -> list[Path]:
+    """Any picture, shrunk to the size of the first stage's, made large by the second."""
+    settings, studio = opened(options)
+    low = studio.picture(image).expand(len(settings.seeds), -1, -1, -1)
+    name = Name(f"upscale-{slug(Path(image).stem)}", prompt or "no words", {"image": image})
+    settings = replace(settings, steps_2=settings.steps_2 or settings.steps)
+    how = {name: getattr(settings, name) for name in WALK if name != "steps"}
+    return enlarge_all(studio, settings, low, [name] * len(low), "drawing", [prompt], **how)
 
 
 # --- what they share --------------------------------------------------------------------------
@@ -139,19 +159,57 @@ def opened(options: dict) -> tuple[Settings, Studio]:
     return settings, settings.open()
 
 
-def write(studio: Studio, settings: Settings, job: Job, names: list[Name]) -> list[Path]:
-    """Walk the job's pictures, a batch at a time, into files."""
-    studio.free_text_encoder()
-    written = []
+def write(
+    studio: Studio, settings: Settings, job: Job, names: list[Name], kind: str, *what, **how
+) -> list[Path]:
+    """Walk the job's pictures, a batch at a time, into files.
+
+    kind, what, how: the job's method and its arguments, which --upscale makes once more, large.
+    """
+    if settings.upscale:
+        second_stage(studio, settings)  # or fail before the work
+    else:
+        studio.free_text_encoder()
+    written, small = [], None
     Path(settings.out).mkdir(parents=True, exist_ok=True)  # or fail before the work
     for rows in my_batches(len(job), settings.batch):
         part = job.take(rows)
         steps = tqdm(studio.walk(part), total=part.steps, desc=f"{len(part)} pictures")
         frames = keep_frames(steps, all_of_them=settings.gif)
+        small = torch.zeros(len(job), *frames[-1].shape[1:]) if small is None else small
+        small[rows] = frames[-1]
         for row, (name, seed) in enumerate(zip([names[row] for row in rows], part.seeds)):
             film = [picture(frame[row]) for frame in frames]
             tells = told(studio, settings, part, name, seed)
             written += save(film, f"{name.kind}-{slug(name.prompt)}-seed{seed}", tells, settings)
+    if settings.upscale and small is not None:
+        how |= {"negative": settings.negative}
+        written += enlarge_all(studio, settings, small, names, kind, *what, **how)
+    return written
+
+
+def second_stage(studio: Studio, settings: Settings) -> Upscaler:
+    return Upscaler(studio, settings.weights_2)
+
+
+def enlarge_all(
+    studio: Studio, settings: Settings, small: torch.Tensor, names: list[Name], kind, *what, **how
+) -> list[Path]:
+    """The second stage's walk over the pictures of the first, each a PNG of its own."""
+    upscaler = second_stage(studio, settings)
+    how |= {"steps": settings.steps_2, "level": settings.level}
+    job = upscaler.enlarging(kind, small, *what, settings.seeds, **how)
+    studio.free_text_encoder()
+    written = []
+    Path(settings.out).mkdir(parents=True, exist_ok=True)
+    for rows in my_batches(len(job), upscaler.batch):
+        part = job.take(rows)
+        steps = tqdm(upscaler.walk(part), total=part.steps, desc=f"{len(part)} enlarged")
+        large = keep_frames(steps, all_of_them=False)[-1]
+        for x, name, seed in zip(large, [names[row] for row in rows], part.seeds):
+            tells = told(upscaler, settings, part, name, seed) | {"level": part.level}
+            stem = f"{name.kind}-{slug(name.prompt)}-seed{seed}-{x.shape[-1]}"
+            written += save([picture(x)], stem, tells, replace(settings, scale=1, gif=False))
     return written
 
 

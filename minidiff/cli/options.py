@@ -56,6 +56,19 @@ EDITION_A = option("--edition", default="fa24", help="of the course: fa24 (defau
 EDITION_B = option("--edition", default="fa24", help="of the course: fa24 (default) or fa25, flow")
 TRAINED = option("--weights", metavar="DIR", help="trained models; default: weights/mnist")
 DTYPE = option("--dtype", type=dtype, help="fp32, fp16 or bf16; default: fp32, on cuda as stored")
+STAGE_2 = [
+    option(
+        "--weights-2", metavar="DIR", help="the second stage; default: the one beside the first"
+    ),
+    option(
+        "--level",
+        type=int,
+        metavar="T",
+        help="how much noise hides the small picture from the second stage, 0 to 999; default: what"
+        " the checkpoint recommends, else 250",
+    ),
+    option("--steps-2", metavar="N", help="of the second stage: a number, or a named list"),
+]
 DRAWING = [
     option("--seeds", "--seed", type=seeds, default="180", help="default: 180; or 0-7, 1,5,9-12"),
     option(
@@ -78,6 +91,8 @@ DRAWING = [
         help="1 is none; default: what the checkpoint recommends, else 7",
     ),
     option("--negative", default="", metavar="PROMPT", help="what to steer away from"),
+    option("--upscale", action="store_true", help="make them large too, by the second stage"),
+    *STAGE_2,
     CHECKPOINT,
     DEVICE,
     DTYPE,
@@ -89,3 +104,4 @@ DRAWING = [
     option("--batch", type=int, default=16, metavar="N", help="pictures at a time; default: 16"),
 ]
 IMAGE = option("image", help="a picture of any kind; its middle square is used")
+UPSCALING = [entry for entry in DRAWING if entry[0] != ("--upscale",)]

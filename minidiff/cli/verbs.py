@@ -18,6 +18,7 @@ from minidiff.cli.options import (
     MNIST_DEVICE,
     NUMBERS,
     TRAINED,
+    UPSCALING,
     Option,
     option,
     seeds,
@@ -103,6 +104,16 @@ VERBS = {
             *DRAWING,
         ],
         'hybrid snowflake "page facing up" --seeds 2 --steps course',
+    ),
+    "upscale": Verb(
+        "make a picture large by the second stage",
+        "minidiff.cli.draw:upscale",
+        [
+            IMAGE,
+            option("prompt", nargs="?", default="", help="what it shows; may be left out"),
+            *UPSCALING,
+        ],
+        'upscale me.jpg "a smiling face"',
     ),
     "encode": Verb(
         "write the text states of prompts to a file, for --embeddings",

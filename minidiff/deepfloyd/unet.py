@@ -10,7 +10,7 @@ Module names are the official state-dict keys, so loading needs no renaming. Fro
     UNet            the whole model; Cond is what it wants to know of a prompt, computed once
 
 Stage II, 64 -> 256 pixels, is the same network. It takes six channels, the noisy picture and the
-upscaled low-resolution one, and embeds how much noise lies on the latter: UNet.pooled. Its other
+upscaled low-resolution one, and embeds how much noise lies on the latter: with_level. Its other
 differences are numbers in the config: what a ResBlock's sum is divided by, how often the embedding
 is activated, whether pixels attend to text alone.
 """
@@ -92,6 +92,15 @@ class TimeEmbedding(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.linear_2(F.gelu(self.linear_1(x)))
+
+
+def with_level(pooled: Tensor, level: int | Tensor, embedding: TimeEmbedding, dim: int) -> Tensor:
+    """Stage II: pooled text (P, embed_dim) plus the noise level, embedded as a timestep is.
+
+    level: a number for all P prompts, or (P,). dim: how many sinusoids `embedding` takes.
+    """
+    level = torch.as_tensor(level, device=pooled.device).expand(len(pooled))
+    return pooled + embedding(sinusoid(level, dim).to(pooled.dtype))
 
 
 class AttentionPool(nn.Module):
@@ -374,19 +383,14 @@ class UNet(nn.Module):
         return Cond(self.pooled(text, level), keys, values)
 
     def pooled(self, text: Tensor, level: int | Tensor | None) -> Tensor:
-        """What is added to the time embedding: the text as one vector, and stage II's noise level.
-
-        The level is embedded like a timestep, by layers of its own.
-        """
+        """What is added to the time embedding: the text as one vector, and stage II's level."""
         if (level is None) == self.config.upscales:
             takes = "is stage II and needs a" if self.config.upscales else "is stage I and takes no"
             raise UserError(f"this UNet {takes} level, the low-resolution picture's noise level")
         pooled = self.add_embedding(text)
         if level is None:
             return pooled
-        level = torch.as_tensor(level, device=text.device).expand(len(text))
-        waves = sinusoid(level, self.config.block_out_channels[0]).to(text.dtype)
-        return pooled + self.class_embedding(waves)
+        return with_level(pooled, level, self.class_embedding, self.config.block_out_channels[0])
 
     def forward(
         self,

@@ -10,6 +10,7 @@ flags, OpenMoji's own extras and the component group.
 import io
 import json
 import zipfile
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -227,24 +228,34 @@ def write_packed(
 
 def load_emoji(packed: str | Path = PACKED) -> tuple[torch.Tensor, list[Record]]:
     """Read the packed file: uint8 images (N, S, S, 4), straight alpha, and their N records."""
+    read, records = open_emoji(packed)
+    return torch.stack([read(n) for n in range(len(records))]), records
+
+
+def open_emoji(
+    packed: str | Path = PACKED,
+) -> tuple[Callable[[int], torch.Tensor], list[Record]]:
+    """The records, and a function that reads the n-th picture: uint8 (S, S, 4), straight alpha."""
     remedy = f"`make data SETS={'emoji-256' if '256' in Path(packed).stem else 'emoji'}`"
     if not Path(packed).is_file():
         raise UserError(f"{packed} is missing; {remedy} fetches and packs the emoji.")
+
+    def damaged(error: Exception) -> UserError:
+        return UserError(f"{packed} is damaged ({error}); delete it and run {remedy}.")
+
+    def read(n: int) -> torch.Tensor:
+        try:
+            picture = Image.open(io.BytesIO(archive.read(f"{n:05d}.webp"))).convert("RGBA")
+        except (zipfile.BadZipFile, KeyError, OSError, ValueError) as error:
+            raise damaged(error) from error
+        return torch.from_numpy(np.array(picture))
+
     try:
-        with zipfile.ZipFile(packed) as archive:
-            rows = json.loads(archive.read("index.json"))
-            images = np.stack(
-                [
-                    np.asarray(
-                        Image.open(io.BytesIO(archive.read(f"{n:05d}.webp"))).convert("RGBA")
-                    )
-                    for n in range(len(rows))
-                ]
-            )
+        archive = zipfile.ZipFile(packed)
+        rows = json.loads(archive.read("index.json"))
     except (zipfile.BadZipFile, KeyError, OSError, ValueError) as error:
-        raise UserError(f"{packed} is damaged ({error}); delete it and run {remedy}.") from error
-    records = [Record(**{**row, "tags": tuple(row["tags"])}) for row in rows]
-    return torch.from_numpy(images), records
+        raise damaged(error) from error
+    return read, [Record(**{**row, "tags": tuple(row["tags"])}) for row in rows]
 
 
 def composite(images: torch.Tensor, rgb: torch.Tensor) -> torch.Tensor:

@@ -59,7 +59,13 @@ class EmojiBatches:
         prompts = read_prompts()
         kept = trainable(records, prompts)
         records = [records[i] for i in kept]
-        table = caption_table(records, prompts, recipe["caption_variants"], recipe["seed"])
+        table = caption_table(
+            records,
+            prompts,
+            recipe["caption_variants"],
+            recipe["seed"],
+            recipe.get("phrase_share", 0.0),
+        )
         self.images = images[kept].to(device)  # (N, 64, 64, 4) uint8
         self.ids, self.masks = self.tokenize(table, device)  # (N, variants, 77)
         colours = [[rgb for _, rgb in row] for row in table]
@@ -136,15 +142,15 @@ class HybridLoss(nn.Module):
         x_t = forward_process(x0, self.abars[t][:, None, None, None], eps)
         return self.losses(x_t, x0, t, eps, self.unet(x_t, t, self.encoder(ids, mask)))
 
-    def losses(self, x_t, x0, t, eps, answer) -> dict[str, Tensor]:
-        """Of the UNet's answer (B, 6, H, W) for x_t."""
+    def losses(self, x_t, x0, t, eps, answer, weight=1.0) -> dict[str, Tensor]:
+        """Of the UNet's answer (B, 6, H, W) for x_t; weight (B, 1, 1, 1) is that of each error."""
         abar = self.abars[t][:, None, None, None]
         abar_prev = self.abars_prev[t][:, None, None, None]
         predicted, v = answer.float().chunk(2, dim=1)
         error = predicted - eps
-        pixel = error.square().mean()
+        pixel = (weight * error.square()).mean()
         # 16x16 pixels averaged: white error would weigh as much here as in `pixel`.
-        coarse = F.avg_pool2d(error, 16).square().mean() * 256
+        coarse = (weight * F.avg_pool2d(error, 16).square()).mean() * 256
         kl = self.variance_kl(x_t, x0, predicted.detach(), v, abar, abar_prev)
         kl = torch.where((t > 0)[:, None, None, None], kl, 0).mean()
         total = pixel + self.coarse_weight * coarse + kl

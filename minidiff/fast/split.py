@@ -5,7 +5,7 @@ from torch import Tensor
 
 from minidiff.deepfloyd.unet import Cond, UNet
 
-AT_ONCE = 8
+AT_ONCE = 8  # pictures of 64 x 64; of larger ones fewer
 
 
 class SplitUNet:
@@ -23,9 +23,10 @@ class SplitUNet:
 
     def __call__(self, x: Tensor, t: int | Tensor, cond: Cond) -> Tensor:
         self.unet.check_input(x, cond)
-        pictures = x.split(AT_ONCE)
+        at_once = min(AT_ONCE, max(1, AT_ONCE * 64**2 // x[0, 0].numel()))
+        pictures = x.split(at_once)
         single = isinstance(t, (int, float))  # as it is: it may lie between two timesteps
-        each = None if single else torch.as_tensor(t, device=x.device).expand(len(x)).split(AT_ONCE)
+        each = None if single else torch.as_tensor(t, device=x.device).expand(len(x)).split(at_once)
         times = [t] * len(pictures) if single else each
-        parts = zip(pictures, times, cond.split(AT_ONCE))
+        parts = zip(pictures, times, cond.split(at_once))
         return torch.cat([self.unet(*part) for part in parts])

@@ -28,6 +28,7 @@ CHECK_MODULES = (
     "samplers",
     "t5",
     "unet",
+    "cascade",
     "mnist",
     "ddpm",
     "flow",

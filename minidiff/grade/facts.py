@@ -251,12 +251,14 @@ def weights(evidence) -> Fact | None:
         if b.dtype not in (torch.float64, torch.float32) or b.ndim != 4:
             continue
         made = {k: v for k, v in due.draw.made.items() if v.shape == b.shape}
+        if b[0].numel() < 3 * (len(made) + 1):  # too few numbers to be sure
+            continue
         fits = [fitted(x, list(made.values())) for x in (a, b)]
         if not made or any(fit is None for fit in fits):
             return None
         for i, name in enumerate([*made, "a constant"]):
             row = int((fits[0] - fits[1])[:, i].abs().argmax())
-            mine, right = float(fits[0][row, i]), float(fits[1][row, i])
+            mine, right = (round(float(fit[row, i]), 6) for fit in fits)
             if abs(mine - right) > 1e-4 * max(1.0, abs(right)):
                 wrong.setdefault(name, (mine, right))
     if not wrong:
@@ -270,8 +272,6 @@ def weights(evidence) -> Fact | None:
 
 def fitted(x: Tensor, pictures: list[Tensor]) -> Tensor | None:
     """(B, number of pictures + 1): the weights that make x of the pictures and 1, or None."""
-    if x[0].numel() < 3 * (len(pictures) + 1):
-        return None
     found = []
     for row in range(len(x)):
         base = torch.stack([p[row].double().flatten() for p in pictures], 1)

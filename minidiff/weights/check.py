@@ -1,12 +1,13 @@
 """Saying what is in a folder: which model, what is missing, whether it fits, what to run next."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
 
 from minidiff.deepfloyd.checkpoint import (
     STORED_DTYPES,
+    attends_to_text_alone,
     build,
     check_headers,
     choose_unet,
@@ -22,7 +23,7 @@ from minidiff.deepfloyd.unet_config import UNetConfig
 from minidiff.errors import UserError
 from minidiff.io.devices import free_memory, pick_device
 from minidiff.weights.folder import need_checkpoint
-from minidiff.weights.known import is_stage_2, name_of
+from minidiff.weights.known import is_stage_2, name_of, unet_config
 from minidiff.weights.manifest import differences, read_manifest
 
 # Beside the weights: activations of a few pictures, and what torch itself takes.
@@ -42,7 +43,10 @@ class Part:
 
 
 def check(folder: str | Path) -> None:
-    """Print what a folder holds. UserError, after that, if minidiff cannot draw with it."""
+    """Print what a folder holds. UserError, after that, if minidiff cannot draw with it.
+
+    A second stage has neither text encoder nor tokenizer: it takes the first one's.
+    """
     folder, device = Path(folder).expanduser(), pick_device()
     need_checkpoint(folder)
     config = read_json(folder / "unet" / "config.json")
@@ -50,9 +54,12 @@ def check(folder: str | Path) -> None:
     examine = {
         "unet": lambda part: check_unet(part, folder, config, device),
         "scheduler": lambda part: check_scheduler(part, folder),
-        "tokenizer": lambda part: check_tokenizer(part, folder),
-        "text_encoder": lambda part: check_text_encoder(part, folder, device),
     }
+    if is_stage_2(config):
+        examine["noising"] = lambda part: check_noising(folder)
+    else:
+        examine["tokenizer"] = lambda part: check_tokenizer(part, folder)
+        examine["text_encoder"] = lambda part: check_text_encoder(part, folder, device)
     parts = [examined(Part(name), look) for name, look in examine.items()]
     for part in parts:
         print(f"  {part.name:<14}{part.says or 'cannot be used: ' + part.fault}")
@@ -76,13 +83,12 @@ def examined(part: Part, look) -> Part:
 def check_unet(part: Part, folder: Path, config: dict, device: torch.device) -> str:
     part.files, _ = choose_unet(folder, device)  # the files that drawing would open
     said = describe(part)
-    if is_stage_2(config):
-        reads_itself = any("down_blocks.3.attentions.0.to_k.weight" in keys(p) for p in part.files)
-        kind = "with" if reads_itself else "without"
-        raise UserError(
-            f"{said}; {kind} self-attention: stage II, the upscaler, which minidiff does not draw"
-        )
-    check_headers(build(lambda: UNet(UNetConfig.from_dict(config))), part.files)
+    shape = UNetConfig.from_dict(config)
+    if shape.upscales:
+        alone = attends_to_text_alone(part.files)
+        shape = replace(shape, only_cross_attention=alone)
+        said += f", {'without' if alone else 'with'} self-attention"
+    check_headers(build(lambda: UNet(shape)), part.files)
     return said
 
 
@@ -113,6 +119,16 @@ def check_scheduler(part: Part, folder: Path) -> str:
     return f"as expected; {kind}, x0 is {bound}"
 
 
+def check_noising(folder: Path) -> str:
+    """The schedule by which the small picture is noised; a folder without one has the usual."""
+    path = folder / "image_noising_scheduler" / "scheduler_config.json"
+    raw = read_json(path) if path.exists() else {"beta_schedule": "squaredcos_cap_v2"}
+    for key, only in (("beta_schedule", "squaredcos_cap_v2"), ("num_train_timesteps", 1000)):
+        if raw.get(key, only) != only:
+            raise UserError(f"{path}: {key} is {raw[key]!r}; this code supports only {only!r}")
+    return "as expected" if path.exists() else "not there; the usual one is taken"
+
+
 def describe(part: Part) -> str:
     """Parameters, dtypes and bytes of a part's files, as their headers tell."""
     counts: dict[str, int] = {}
@@ -127,11 +143,6 @@ def describe(part: Part) -> str:
     size = sum(path.stat().st_size for path in part.files) / 1e9
     files = "1 file" if len(part.files) == 1 else f"{len(part.files)} files"
     return f"{part.params:,} parameters, {kinds}, {size:.2f} GB in {files}"
-
-
-def keys(path: Path) -> set[str]:
-    with open_weights(path) as file:
-        return set(file.keys())
 
 
 # --- the rest of the report -------------------------------------------------------------------
@@ -158,6 +169,18 @@ def print_manifest(folder: Path, parts: list[Part]) -> None:
     parts[0].fault = parts[0].fault or f"not as its manifest says: {'; '.join(changed)}"
 
 
+def print_first(folder: Path) -> None:
+    """With which first stage beside it this second one draws."""
+    width = unet_config(folder).get("encoder_hid_dim")
+    beside = sorted(path for path in folder.resolve().parent.iterdir() if path.is_dir())
+    configs = [(path, unet_config(path)) for path in beside]
+    first = [p for p, c in configs if c and not is_stage_2(c) and c.get("encoder_hid_dim") == width]
+    if not first:
+        print("next: a first stage that reads the same text states, which this one enlarges")
+        return
+    print(f'next: python -m minidiff sample "a dog" --weights {first[0]} --weights-2 {folder}')
+
+
 def print_fit(parts: list[Part]) -> None:
     """The text encoder goes before the UNet comes, so the larger of the two must fit."""
     device = pick_device()
@@ -174,11 +197,14 @@ def print_fit(parts: list[Part]) -> None:
 
 
 def print_next(folder: Path, parts: dict[str, Part]) -> None:
-    text = [name for name in ("tokenizer", "text_encoder") if parts[name].fault]
+    text = [n for n in ("tokenizer", "text_encoder") if n in parts and parts[n].fault]
     needed = [part for name, part in parts.items() if part.fault and name not in text]
     if needed:
         names = ", ".join(part.name for part in needed)
         raise UserError(f"{folder} cannot be used as it is ({names}); see the lines above")
+    if "noising" in parts:  # a second stage
+        print_first(folder)
+        return
     broken = [name for name in text if parts[name].fault != NOT_THERE]
     if broken:
         names = " and ".join(broken)

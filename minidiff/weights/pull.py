@@ -21,6 +21,7 @@ from minidiff.weights.manifest import read_manifest, write_manifest
 
 STEMS = {"unet": "diffusion_pytorch_model", "text_encoder": "model"}
 SMALL_PARTS = ["unet", "scheduler", "tokenizer"]
+PARTS_2 = ["unet", "scheduler", "image_noising_scheduler"]
 SPARE = 100 * 2**20  # bytes that shall stay free on the disk
 
 
@@ -29,15 +30,19 @@ def pull(
 ) -> None:
     """Fetch a model of the hub into weights/, and say what to run next.
 
-    model         "IF-I-L", or a repository's full name
+    model         "IF-I-L" or, to enlarge its pictures, "IF-II-L"; or a repository's full name
     text_encoder  fetch T5 too (11.5 GB in half precision), which prompts of one's own need
     to            the folder, in place of weights/NAME
     revision      a branch, tag or commit of the repository
     """
     repo = repository(model)
-    if "/IF-II-" in repo:
-        raise UserError(f"{repo} is a stage II model, and minidiff draws with stage I: IF-I-M")
-    parts = SMALL_PARTS + ["text_encoder"] * text_encoder
+    second = "/IF-II-" in repo
+    if second and text_encoder:
+        raise UserError(
+            f"{repo} is a second stage and takes the text encoder of the first: pull that one with"
+            " it, `python -m minidiff weights pull IF-I-M --text-encoder`"
+        )
+    parts = PARTS_2 if second else SMALL_PARTS + ["text_encoder"] * text_encoder
     folder = Path(to).expanduser() if to else HOME / "weights" / repo.split("/")[-1]
     manifest = read_manifest(folder) or {"repo": repo, "files": {}}
     if manifest.get("repo") != repo:
@@ -49,7 +54,7 @@ def pull(
         staging = folder.with_name(folder.name + ".part")
         with only_one(staging):
             fetch_parts(repo, revision or manifest.get("revision"), parts, folder, staging)
-    print_next(folder, text_encoder or "text_encoder" in have, model)
+    print_next(folder, second or text_encoder or "text_encoder" in have, model)
 
 
 def fetch_parts(

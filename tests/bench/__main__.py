@@ -17,8 +17,22 @@ from minidiff.errors import UserError
 from minidiff.io.paths import ROOT
 from tests.libraries import missing
 
-PARTS = ("step", "batch", "loop", "report", "norm", "bits", "load", "text", "cold", "two", "mnist")
-AGAINST_REFERENCE = ("step", "batch", "loop", "report", "load")
+STAGE_2 = ["IF-II-M", "IF-II-L"]
+PARTS = (
+    "step",
+    "stage2",
+    "batch",
+    "loop",
+    "report",
+    "norm",
+    "bits",
+    "load",
+    "text",
+    "cold",
+    "two",
+    "mnist",
+)
+AGAINST_REFERENCE = ("step", "stage2", "batch", "loop", "report", "load")
 
 
 def main() -> int:
@@ -55,12 +69,13 @@ def main() -> int:
 def run(part: str, options: argparse.Namespace):
     """One part's numbers. Each is imported when it runs: not all need the reference libraries."""
     largest, compiled = options.models[-1], not options.eager
-    if part == "step":
+    if part in ("step", "stage2"):  # 64 pixels, or 256 by the second stage's models
         from tests.bench import unet_step
 
         modes = ("reduce-overhead", "max-autotune") if options.autotune else ("reduce-overhead",)
         how = {"compiled": compiled, "modes": modes, "norms": options.norms}
-        return [unet_step.measure(name, **how) for name in options.models]
+        names = options.models if part == "step" else STAGE_2
+        return [unet_step.measure(name, **how) for name in names]
     if part == "batch":
         from tests.bench import unet_step
 

@@ -35,11 +35,15 @@ def measure(
     """
     torch.backends.cudnn.benchmark = True
     ours, theirs = random_twins(name)
-    x, t, text = inputs(batch, OFFICIAL_UNETS[name][0]["encoder_hid_dim"])
-    cond = ours.prepare(text)
+    config = OFFICIAL_UNETS[name][0]
+    x, t, text = inputs(
+        batch, config["encoder_hid_dim"], config["in_channels"], config["sample_size"]
+    )
+    level = torch.full((batch,), 250, device="cuda") if ours.config.upscales else None
+    cond = ours.prepare(text, level)
 
     def their_step(model):
-        return lambda: model(x, t, encoder_hidden_states=text, return_dict=False)[0]
+        return lambda: model(x, t, text, class_labels=level, return_dict=False)[0]
 
     steps = {"diffusers eager": their_step(theirs)}
     contiguous = interleaved(steps, rounds=10)["diffusers eager"]
@@ -120,8 +124,10 @@ def on_gpu(make) -> nn.Module:
         torch.set_default_dtype(before)
 
 
-def inputs(batch: int, text_dim: int) -> tuple[Tensor, Tensor, Tensor]:
+def inputs(
+    batch: int, text_dim: int, channels: int = 3, side: int = 64
+) -> tuple[Tensor, Tensor, Tensor]:
     generator = torch.Generator("cuda").manual_seed(180)
-    x = torch.randn(batch, 3, 64, 64, device="cuda", generator=generator).to(DTYPE)
+    x = torch.randn(batch, channels, side, side, device="cuda", generator=generator).to(DTYPE)
     text = torch.randn(batch, 77, text_dim, device="cuda", generator=generator).to(DTYPE)
     return x, torch.full((batch,), 500, device="cuda"), text

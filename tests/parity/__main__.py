@@ -9,7 +9,7 @@ from pathlib import Path
 from tests.libraries import missing, quiet
 from tests.parity.table import HEADER, Check
 
-ROWS, ROWS_OF_A_CHECKPOINT = 34, 3  # fewer is a failure
+ROWS, ROWS_OF_A_CHECKPOINT = 40, 3  # fewer is a failure
 
 
 def run_all(folder: Path | None) -> Iterator[Check]:
@@ -17,7 +17,15 @@ def run_all(folder: Path | None) -> Iterator[Check]:
     import torch
 
     from minidiff.io.devices import pick_device
-    from tests.parity import checkpoints, committed, models, samplers, schedulers, texts
+    from tests.parity import (
+        cascade,
+        checkpoints,
+        committed,
+        models,
+        samplers,
+        schedulers,
+        texts,
+    )
 
     threads = torch.get_num_threads()
     torch.set_num_threads(
@@ -28,6 +36,7 @@ def run_all(folder: Path | None) -> Iterator[Check]:
     yield from samplers.checks()
     yield from texts.checks()
     yield from committed.checks()
+    yield from cascade.checks()
     yield from checkpoints.checks()
     torch.set_num_threads(threads)
     if folder is not None:

@@ -1,5 +1,6 @@
 """The catalogue of wrong versions, from the tables beside this file."""
 
+from minidiff.grade.mistakes.cascade import CASCADE_VERSIONS
 from minidiff.grade.mistakes.ddpm import DDPM_VERSIONS
 from minidiff.grade.mistakes.equations import EQUATIONS
 from minidiff.grade.mistakes.flow import FLOW_VERSIONS
@@ -15,6 +16,7 @@ CATALOGUE: dict[str, Mutation] = {
         *SAMPLING_VERSIONS,
         *SAMPLER_VERSIONS,
         *NETWORKS,
+        *CASCADE_VERSIONS,
         *DDPM_VERSIONS,
         *FLOW_VERSIONS,
     ]

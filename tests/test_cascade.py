@@ -1,0 +1,249 @@
+"""The second stage: which two folders belong together, and what the network is shown."""
+
+import pytest
+import torch
+from by_rule import fill, values
+from configs import UNETS
+from PIL import Image
+from tiny_checkpoint import UNET, UPSCALES, write_json, write_tiny_checkpoint, write_tiny_second
+
+import minidiff
+from minidiff import upscaler
+from minidiff.cascade import enlarge, upscale
+from minidiff.cli import main
+from minidiff.deepfloyd.unet import UNet
+from minidiff.deepfloyd.unet_config import UNetConfig
+from minidiff.errors import UserError
+from minidiff.guidance import CFG, Anagram, Plain, Upscaled
+from minidiff.io.paths import ROOT
+from minidiff.model import load_second
+from minidiff.noise import SeededNoise
+from minidiff.sampling import last
+from minidiff.schedule import cosine_schedule, pipeline_pairs
+from minidiff.views import VIEWS, View
+from minidiff.weights.known import second_folder
+
+CAT = ROOT / "minidiff/figures/inputs/cat.jpg"
+CONFIG = UNETS["stage II, as official"]
+
+
+@pytest.fixture(scope="module")
+def unet() -> UNet:
+    return fill(UNet(UNetConfig.from_dict(CONFIG)))
+
+
+@pytest.fixture
+def first(tmp_path):
+    return write_tiny_checkpoint(tmp_path / "IF-I-M-v1.0")
+
+
+def walk(unet, low, level=250, told=None, seeds=(180,), **how):
+    text = values("text", (len(low), 77, 32))
+    with torch.no_grad():
+        cond = unet.prepare(text, level if told is None else told)
+    noise = SeededNoise(list(seeds), (3, 32, 32))
+    pairs = pipeline_pairs([800, 400, 100, 0])
+    schedule = cosine_schedule()
+    return last(upscale(unet, schedule, low, level, pairs, Plain(cond), noise, **how))
+
+
+# --- what the network is shown ----------------------------------------------------------------
+
+
+def test_enlarging_keeps_the_corners():
+    low = values("low", (1, 3, 4, 4))
+    large = enlarge(low, (13, 13))
+    assert large[0, 0, 0, 0] == low[0, 0, 0, 0] and large[0, 0, 12, 12] == low[0, 0, 3, 3]
+    assert torch.allclose(large[..., ::4, ::4], low, atol=1e-6)
+
+
+def test_the_small_picture_comes_behind_the_noisy_one_and_a_view_turns_both():
+    x, seen = values("x", (2, 3, 8, 8)), values("seen", (2, 3, 8, 8))
+    cond = object()
+    flip = VIEWS["flip"]
+    shown = Upscaled(Anagram((cond, cond), cond, (View(), flip)), seen).pictures(x)
+    assert len(shown) == 4 and all(picture.shape == (2, 6, 8, 8) for picture in shown)
+    assert torch.equal(shown[0], torch.cat([x, seen], 1))
+    assert torch.equal(shown[2], torch.cat([flip.view(x), flip.view(seen)], 1))
+
+
+def test_a_picture_does_not_depend_on_its_batch(unet):
+    low = values("low", (2, 3, 8, 8)).clamp(-1, 1)
+    together = walk(unet, low, seeds=(180, 7))
+    text = values("text", (2, 77, 32))[1:]
+    with torch.no_grad():
+        cond = unet.prepare(text, 250)
+    noise, pairs = SeededNoise([7], (3, 32, 32)), pipeline_pairs([800, 400, 100, 0])
+    alone = last(upscale(unet, cosine_schedule(), low[1:], 250, pairs, Plain(cond), noise))
+    assert torch.allclose(together[1:], alone, atol=1e-4)
+
+
+def test_level_small_picture_and_seed_all_matter(unet):
+    low = values("low", (1, 3, 8, 8)).clamp(-1, 1)
+    base = walk(unet, low)
+    others = [walk(unet, -low), walk(unet, low, level=10), walk(unet, low, told=10)]
+    for other in [*others, walk(unet, low, seeds=(1,))]:
+        assert not torch.allclose(base, other, atol=1e-2)
+
+
+def test_outside_the_mask_the_original_stays_as_it_is(unet):
+    low, original = values("low", (1, 3, 8, 8)), values("original", (1, 3, 32, 32)).clamp(-1, 1)
+    mask = torch.zeros(1, 1, 32, 32)
+    mask[..., 8:20, 8:20] = 1
+    made = walk(unet, low, level=0, original=original, mask=mask, start=1)
+    keep = (mask == 0).expand_as(original)
+    assert torch.equal(made[keep], original[keep])
+    assert not torch.allclose(made[~keep], original[~keep], atol=1e-2)
+
+
+@pytest.mark.parametrize(
+    ("low", "says"),
+    [
+        (torch.zeros(3, 8, 8), "must be"),
+        (torch.zeros(1, 1, 8, 8), "must be"),
+        (torch.zeros(1, 3, 8, 8, dtype=torch.uint8), "must be"),
+        (torch.zeros(2, 3, 8, 8), "one for each"),
+    ],
+)
+def test_small_pictures_that_are_none(unet, low, says):
+    with pytest.raises(UserError, match=says):
+        next(upscale(unet, cosine_schedule(), low, 0, [(9, 0)], None, SeededNoise([1])))
+
+
+# --- two folders ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("text_alone", [True, False])
+def test_the_second_stage_is_found_beside_the_first(first, text_alone):
+    second = write_tiny_second(first.parent / "IF-II-M-v1.0", text_alone=text_alone)
+    small = minidiff.load(first, device="cpu")
+    large = load_second(small)
+    assert large.folder == second.resolve() and large.sample_size == 96
+    assert large.encode is small.encode
+    text = small.encode(["a cat"])
+    conds = [large.unet.prepare(states, 250) for states in (text, small.encode([""]))]
+    noise = SeededNoise([180], (3, 96, 96))
+    low, pairs = torch.zeros(1, 3, 64, 64), pipeline_pairs([500, 0])
+    made = last(upscale(large.unet, large.schedule, low, 250, pairs, CFG(*conds, 4.0), noise))
+    assert made.shape == (1, 3, 96, 96) and made.isfinite().all()
+
+
+def test_names_come_before_whatever_else_lies_there(first):
+    for name in ("A-second", "IF-II-L-v1.0", "IF-II-M-v1.0"):
+        write_tiny_second(first.parent / name)
+    assert second_folder(first).name == "IF-II-M-v1.0"
+    xl = first.rename(first.parent / "IF-I-XL-v1.0")
+    assert second_folder(xl).name == "IF-II-L-v1.0"  # as published; no name is equal
+
+
+def test_a_freed_unet_is_read_again(first):
+    model = minidiff.load(first, device="cpu")
+    weight = model.unet.conv_in.weight.clone()
+    model.free_unet()
+    model.free_unet()
+    assert torch.equal(model.unet.conv_in.weight, weight)
+
+
+def test_what_does_not_belong_together(first):
+    small = minidiff.load(first, device="cpu")
+    with pytest.raises(UserError, match="no second stage"):
+        load_second(small)
+    second = write_tiny_second(first.parent / "other")
+    with pytest.raises(UserError, match="--weights-2"):
+        minidiff.load(second)
+    with pytest.raises(UserError, match="is a first stage"):
+        load_second(small, first)
+    write_json(second / "unet/config.json", UNET | UPSCALES | {"encoder_hid_dim": 64})
+    with pytest.raises(UserError, match="no second stage"):
+        load_second(small)
+
+
+# --- at work ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def studio(first):
+    write_tiny_second(first.parent / "IF-II-M-v1.0")
+    return minidiff.open(first, device="cpu")
+
+
+def test_a_studio_makes_what_it_drew_large(studio):
+    small = studio.draw("a cat", seeds=[1, 2], steps=2)
+    large = studio.upscale(small, "a cat", seeds=[1, 2], steps=2)
+    assert large.tensor.shape == (2, 3, 96, 96) and large[0].size == (96, 96)
+    alone = studio.upscale(small.tensor[1:], "a cat", seeds=[2], steps=2)
+    assert torch.allclose(alone.tensor[0], large.tensor[1], atol=1e-4)
+
+
+def test_prompts_are_encoded_once_for_both_stages(studio, monkeypatch):
+    small, encode = studio.draw("a cat", steps=2), studio.model.encode
+    asked = []
+    monkeypatch.setattr(type(encode), "__call__", lambda self, prompts: asked.append(prompts))
+    studio.upscale(small, "a cat", steps=2)
+    assert asked == []
+
+
+def test_the_first_stage_leaves_only_where_both_do_not_fit(studio, monkeypatch):
+    small = studio.draw("a cat", steps=2)
+    monkeypatch.setattr(upscaler, "free_memory", lambda device: 1 << 40)
+    studio.upscale(small, "a cat", steps=2)
+    assert "unet" in studio.model.__dict__
+    studio._upscalers.clear()
+    monkeypatch.setattr(upscaler, "free_memory", lambda device: 1 << 20)
+    studio.upscale(small, "a cat", steps=2)
+    assert "unet" not in studio.model.__dict__
+    again = studio.draw("a cat", steps=2)
+    assert torch.equal(again.tensor, small.tensor)
+
+
+def test_without_guidance_the_network_is_asked_once(studio):
+    up = upscaler.Upscaler(studio)
+    job = up.enlarging("drawing", torch.zeros(1, 3, 64, 64), ["a cat"], guidance=1.0, steps=4)
+    assert isinstance(job.guidance, Plain) and job.starts == [0] and job.level == 250
+    job = up.enlarging("drawing", torch.zeros(1, 3, 64, 64), ["a cat"], steps=4, strength=0.5)
+    assert isinstance(job.guidance, CFG) and job.plan.guidance == 4.0
+    assert job.starts == [2] and job.original.shape == (1, 3, 96, 96)
+
+
+def test_defaults_are_those_of_the_official_pipelines_or_of_the_checkpoint(studio, tmp_path):
+    photo, mask = torch.zeros(1, 3, 96, 96), torch.ones(1, 1, 96, 96)
+    up, low = upscaler.Upscaler(studio), torch.zeros(1, 3, 64, 64)
+    edit = up.enlarging("editing", low, photo, "a cat")
+    hole = up.enlarging("inpainting", low, photo, mask, "a cat")
+    assert (len(edit.plan), edit.starts, edit.level) == (50, [10], 250)
+    assert (len(hole.plan), hole.starts, hole.level) == (100, [20], 0)
+    advice = {"steps": 20, "strength": 0.25, "level": 60, "guidance": 1.0}
+    write_json(up.model.folder / "sampling.json", advice)
+    job = up.enlarging("drawing", low, ["a cat"])
+    assert (len(job.plan), job.starts, job.level, job.plan.guidance) == (20, [15], 60, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("how", "says"),
+    [
+        ({"level": 1000}, "0 to 999"),
+        ({"level": 2.5}, "0 to 999"),
+        ({"strength": 0.0}, "strength"),
+        ({"seeds": [1, 2]}, "1 small pictures, and 2"),
+        ({"guidance_scale": 7}, "is called guidance here"),
+        ({"weights_2": "nowhere"}, "no folder"),
+    ],
+)
+def test_words_that_mean_nothing(studio, how, says):
+    with pytest.raises(UserError, match=says):
+        studio.upscale(torch.zeros(1, 3, 64, 64), "a cat", **{"steps": 2} | how)
+
+
+def test_the_command_line(first, tmp_path, capsys):
+    write_tiny_second(first.parent / "IF-II-M-v1.0")
+    options = ["--weights", str(first), "--out", str(tmp_path / "out"), "--steps", "2"]
+    assert main(["sample", "a cat", "--upscale", "--steps-2", "2", *options]) == 0
+    assert main(["upscale", str(CAT), "--level", "30", "--guidance", "1", *options]) == 0
+    sizes = {path.name: Image.open(path).size[0] for path in (tmp_path / "out").iterdir()}
+    assert sizes == {
+        "sample-a-cat-seed180.png": 256,
+        "sample-a-cat-seed180-96.png": 96,
+        "upscale-cat-no-words-seed180-96.png": 96,
+    }
+    assert main(["sample", "a cat", "--upscale", "--weights-2", str(first), *options]) == 2
+    assert "is a first stage" in capsys.readouterr().err
