@@ -70,8 +70,16 @@ class Stage:
 
     @property
     def how(self) -> dict:
-        """The course's step equation, in so many steps."""
-        return {"steps": self.steps, "sampler": "course", "guidance": self.guidance}
+        """The course's step equation, in so many steps. In fewer than the course's own, estimates
+        are clipped: unlimited, they leave the range of pictures, and sound code looks broken."""
+        few = self.steps != "course" and self.steps < COURSE_STEPS
+        limit = "clip" if few else None
+        return {
+            "steps": self.steps,
+            "sampler": "course",
+            "guidance": self.guidance,
+            "limit": limit,
+        }
 
     @property
     def noise(self) -> Tensor:

@@ -49,7 +49,9 @@ def build(desk: common.Desk) -> list:
                 ]
                 with gr.Row():
                     seed = gr.Number(180, label="Seed", precision=0)
-                    steps = gr.Slider(4, 33, value=STEPS, step=1, label="Steps of A.3")
+                    steps = gr.Slider(
+                        4, 33, value=STEPS, step=1, label="Steps of A.3 (below 33, x0 is clipped)"
+                    )
     common.chapters("02", "04", "05", "07", "22")
 
     @live.told(lambda text: (gr.skip(), show.note(text, "wrong"), "", gr.skip()))
