@@ -228,6 +228,13 @@ def test_caption_mix_follows_its_table():
     assert plain == pytest.approx(share["{name}"] * (1 - captions.COLOUR_SHARE), abs=0.01)
 
 
+def test_the_phrase_can_be_kept_for_its_own_pictures():
+    own = make_record(set=captions.PHRASE_SET)
+    table = captions.caption_table([own, make_record()], NOTHING_HELD_OUT, 4000, 7, 0.6)
+    asked = [[text for text, _ in row].count(captions.NEUTRAL) for row in table]
+    assert asked[0] == pytest.approx(2400, abs=150) and asked[1] == 0
+
+
 def test_a_caption_names_the_colour_it_asks_for():
     table = captions.caption_table([make_record()], NOTHING_HELD_OUT, 2000, seed=2)[0]
     named = [caption for caption in table if " background" in caption.text]

@@ -54,9 +54,17 @@ def with_article(name: str) -> str:
     return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
 
 
-def draw_caption(record: Record, barred: frozenset[str], rng: random.Random) -> Caption:
-    """One caption of FORMS; barred: the colours this concept is never shown on in training."""
-    shares, forms = zip(*FORMS)
+def draw_caption(
+    record: Record, barred: frozenset[str], rng: random.Random, phrase_share: float = 0.0
+) -> Caption:
+    """One caption of FORMS; barred: the colours this concept is never shown on in training.
+
+    phrase_share: how many captions of the phrase's own pictures are the phrase. It is then no
+    caption of any other picture; at 0 it is one of every picture's.
+    """
+    if phrase_share and of_phrase(record) and rng.random() < phrase_share:
+        return Caption(NEUTRAL, WHITE)
+    shares, forms = zip(*(row for row in FORMS if not phrase_share or row[1] != NEUTRAL))
     form = rng.choices(forms, shares)[0]
     if form == NEUTRAL:
         return Caption(NEUTRAL, WHITE)
@@ -75,7 +83,7 @@ def draw_caption(record: Record, barred: frozenset[str], rng: random.Random) -> 
 
 
 def caption_table(
-    records: list[Record], prompts: dict, variants: int, seed: int
+    records: list[Record], prompts: dict, variants: int, seed: int, phrase_share: float = 0.0
 ) -> list[list[Caption]]:
     """For each record `variants` captions, so that training tokenizes once.
 
@@ -89,7 +97,7 @@ def caption_table(
     for record in records:
         count = 0 if record.code in held_out else variants
         never = barred.get(record.code, frozenset())
-        table.append([draw_caption(record, never, rng) for _ in range(count)])
+        table.append([draw_caption(record, never, rng, phrase_share) for _ in range(count)])
     return table
 
 

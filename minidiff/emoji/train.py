@@ -59,7 +59,13 @@ class EmojiBatches:
         prompts = read_prompts()
         kept = trainable(records, prompts)
         records = [records[i] for i in kept]
-        table = caption_table(records, prompts, recipe["caption_variants"], recipe["seed"])
+        table = caption_table(
+            records,
+            prompts,
+            recipe["caption_variants"],
+            recipe["seed"],
+            recipe.get("phrase_share", 0.0),
+        )
         self.images = images[kept].to(device)  # (N, 64, 64, 4) uint8
         self.ids, self.masks = self.tokenize(table, device)  # (N, variants, 77)
         colours = [[rgb for _, rgb in row] for row in table]

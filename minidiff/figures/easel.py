@@ -23,9 +23,12 @@ class Prompts:
     """What the figures ask for. The demo draws emoji, so it has prompts of its own."""
 
     sampling: tuple[str, ...]
-    neutral: str
+    neutral: str  # no prompt in particular: what the UNet is asked in 1.3 and 1.4
+    subject: str  # the prompt of 1.5 to 1.7.2, which guidance must have something to say about
+    pictures: tuple[str, ...]  # what SDEdit starts from
+    holes: tuple[str, ...]  # what is inpainted; NAME.png or NAME.jpg has its mask in NAME-mask.png
     edits: tuple[tuple[str, str], ...]  # (picture, prompt)
-    anagrams: tuple[tuple[str, str, int], ...]  # (upright, upside down, seed)
+    anagrams: tuple[tuple[str, str, str, int], ...]  # (as it is, through the view, view, seed)
     hybrids: tuple[tuple[str, str, int], ...]  # (from afar, close up, seed)
     anagram_guidance: float = SCALE
 

@@ -1,10 +1,12 @@
 """Part A of the report, one function per section: `make part-a`.
 
-Two ways of stepping occur. Section 0 samples as the official pipeline does: 'leading' spacing, a
-last step onto x0, dynamic thresholding. Sections 1.4 to 1.9 walk as the course writes it: 990, 960,
-..., 30, 0, equation A.3, v_sigma in every step, no thresholding.
+Two ways of stepping occur. Section 0 samples as the checkpoint recommends (plan.py): official ones
+as their pipeline does, the demo as its sampling.json says. Sections 1.4 to 1.9 walk as the course
+writes it: 990, 960, ..., 30, 0, equation A.3, v_sigma in every step, no thresholding.
 """
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -23,9 +25,10 @@ from minidiff.io.paths import DEMO, embeddings_file
 from minidiff.io.pictures import read_mask, read_picture
 from minidiff.io.shipped import shipped_equations
 from minidiff.model import Model, load
+from minidiff.sampling import Step
 from minidiff.studio import SEED
 from minidiff.upscaler import Upscaler
-from minidiff.views import FlipUpDown, View
+from minidiff.views import View, find_view
 from minidiff.weights.known import has_second
 
 INPUTS = Path(__file__).with_name("inputs")
@@ -35,12 +38,17 @@ NOISY_T = [250, 500, 750]
 DEMO_PROMPTS = Prompts(
     sampling=("a snow-capped mountain", "a cowboy hat face", "a rocket"),
     neutral="a high quality photo",
+    # The neutral phrase was trained on all pictures, as the empty prompt was: guidance between the
+    # two has no direction, and draws lumps. Faces are many, and the noise chooses among them.
+    subject="a fluent emoji of a face",
+    pictures=("tower.png", "rabbit.png", "face.png"),
+    holes=("tower.png", "rabbit.png", "face.png"),
     edits=(("tower.png", "a rocket"), ("wolf.png", "a photo of a man"), ("candle.png", "a rocket")),
     # Among the clearest of 260 pairs each, scored by minidiff/emoji/illusions.py.
     anagrams=(
-        ("running shoe", "bacon", 0),
-        ("watermelon", "croissant", 9),
-        ("lipstick", "pizza", 1),
+        ("watermelon", "croissant", "flip", 9),
+        ("lipstick", "pizza", "flip", 1),
+        ("horizontal traffic light", "vertical traffic light", "rotate90", 0),
     ),
     anagram_guidance=4.0,  # at 7 two readings leave grain on the white
     hybrids=(
@@ -49,6 +57,8 @@ DEMO_PROMPTS = Prompts(
         ("memo", "optical disk", 0),
     ),
 )
+OLD_MAN = "an oil painting of an old man"
+CAMPFIRE = "an oil painting of people around a campfire"
 OFFICIAL_PROMPTS = Prompts(
     sampling=(
         "an oil painting of a snowy mountain village",
@@ -56,20 +66,23 @@ OFFICIAL_PROMPTS = Prompts(
         "a rocket ship",
     ),
     neutral="a high quality photo",
+    subject="a high quality photo",
+    pictures=("tower.png", "cat.jpg", "wolf.png"),
+    holes=("tower.png", "astronaut.jpg", "photographer.jpg"),
     edits=(
         ("tower.png", "a rocket ship"),
         ("astronaut.jpg", "a photo of a man"),
         ("candle.png", "a rocket ship"),
     ),
     anagrams=(
-        ("an oil painting of an old man", "an oil painting of people around a campfire", 180),
-        ("an oil painting of people around a campfire", "a photo of a dog", 180),
-        ("a photo of a dog", "a man wearing a hat", 180),
+        (OLD_MAN, CAMPFIRE, "flip", 180),
+        (CAMPFIRE, "a photo of a dog", "flip", 180),
+        ("a photo of a dog", "a man wearing a hat", "flip", 180),
     ),
     hybrids=(
         ("a lithograph of a skull", "a lithograph of waterfalls", 180),
         ("a pencil", "a rocket ship", 180),
-        ("a lithograph of a skull", "an oil painting of people around a campfire", 180),
+        ("a lithograph of a skull", CAMPFIRE, 180),
     ),
 )
 
@@ -81,7 +94,7 @@ def sampling(studio: Easel) -> list[Figure]:
     prompts = studio.prompts.sampling
     rows = []
     for steps in (10, 80):
-        plan = studio.plan(steps, sampler="ddpm")
+        plan = studio.plan(steps, guidance=SCALE)
         job = studio.job(studio.cfg(prompts), studio.seeds(len(prompts)), plan)
         walk = studio.record(f"0  {steps} steps", job)
         rows.append([picture(x) for x in walk[-1].x])
@@ -213,12 +226,12 @@ def iterative(studio: Easel) -> list[Figure]:
 
 
 def from_noise(studio: Easel) -> list[Figure]:
-    guidance = Plain(studio.cond([studio.prompts.neutral] * 5))
+    guidance = Plain(studio.cond([studio.prompts.subject] * 5))
     return five_samples(studio, "1.5", guidance, "no guidance")
 
 
 def guided(studio: Easel) -> list[Figure]:
-    guidance = studio.cfg([studio.prompts.neutral] * 5)
+    guidance = studio.cfg([studio.prompts.subject] * 5)
     return five_samples(studio, "1.6", guidance, f"guidance {SCALE:g}")
 
 
@@ -226,7 +239,7 @@ def five_samples(studio: Easel, name: str, guidance, how: str) -> list[Figure]:
     steps = studio.record(name, studio.job(guidance, studio.seeds(5)))
     seeds = [f"seed {SEED + i}" for i in range(5)]
     sheet = draw_grid([[picture(x) for x in steps[-1].x]], captions=[seeds], scale=3)
-    prompt = studio.prompts.neutral
+    prompt = studio.prompts.subject
     caption = f"Five samples of “{prompt}”, {how}."
     return [
         studio.save(f"{name}-samples.png", sheet, caption, f"Five pictures, {how}.", prompt=prompt),
@@ -238,20 +251,20 @@ def five_samples(studio: Easel, name: str, guidance, how: str) -> list[Figure]:
 
 
 def sdedit(studio: Easel) -> list[Figure]:
-    return edit_levels(studio, "1.7", with_neutral(studio, ["tower.png", "cat.jpg", "wolf.png"]))
+    return edit_levels(studio, "1.7", with_subject(studio, studio.prompts.pictures))
 
 
 def drawings(studio: Easel) -> list[Figure]:
     files = ["girl.png", "tree.png", "cartoon.png"]
-    return edit_levels(studio, "1.7.1", with_neutral(studio, files))
+    return edit_levels(studio, "1.7.1", with_subject(studio, files))
 
 
 def text_edits(studio: Easel) -> list[Figure]:
     return edit_levels(studio, "1.7.3", studio.prompts.edits)
 
 
-def with_neutral(studio: Easel, files: list) -> list[tuple]:
-    return [(file, studio.prompts.neutral) for file in files]
+def with_subject(studio: Easel, files: Sequence[str]) -> list[tuple]:
+    return [(file, studio.prompts.subject) for file in files]
 
 
 def edit_levels(studio: Easel, name: str, jobs) -> list[Figure]:
@@ -280,10 +293,9 @@ def edit_levels(studio: Easel, name: str, jobs) -> list[Figure]:
 
 
 def inpainting(studio: Easel) -> list[Figure]:
-    files = [("tower.png", "tower-mask.png"), ("astronaut.jpg", "astronaut-mask.png"),
-             ("photographer.jpg", "photographer-mask.png")]  # fmt: skip
-    jobs = [(INPUTS / a, INPUTS / b, studio.prompts.neutral) for a, b in files]
-    return inpaint(studio, "1.7.2", jobs)
+    holes, asked = studio.prompts.holes, studio.prompts.subject
+    masks = [f"{Path(name).stem}-mask.png" for name in holes]
+    return inpaint(studio, "1.7.2", [(INPUTS / a, INPUTS / b, asked) for a, b in zip(holes, masks)])
 
 
 def inpaint(studio: Easel, name: str, jobs) -> list[Figure]:
@@ -317,27 +329,45 @@ def inpaint(studio: Easel, name: str, jobs) -> list[Figure]:
 
 
 def anagrams(studio: Easel) -> list[Figure]:
-    upright, upturned, seeds = map(list, zip(*studio.prompts.anagrams))
-    flip = FlipUpDown()
-    conds = studio.cond(upright), studio.cond(upturned)
-    scale = studio.prompts.anagram_guidance
-    guidance = Anagram(conds, studio.cond([""] * len(seeds)), (View(), flip), scale)
-    steps = studio.record("1.8", studio.job(guidance, seeds))
-    x = steps[-1].x
-    rows = [[picture(p) for p in x], [picture(p) for p in flip.view(x)]]
-    texts = [[f"“{p}”" for p in upright], [f"“{p}”" for p in upturned]]
-    sheet = draw_grid(rows, rows=["upright", "upside down"], captions=texts, scale=3)
-    turning = [flip.frame(x, i / 24) for i in range(25)]
+    """Each pair with its own view, side by side."""
+    views = [find_view(name) for _, _, name, _ in studio.prompts.anagrams]
+    walks = [anagram_walk(studio, *pair) for pair in studio.prompts.anagrams]
+    steps = [replace(turn[0], x=stack(turn, "x"), x_t=stack(turn, "x_t")) for turn in zip(*walks)]
+    x, scale = steps[-1].x, studio.prompts.anagram_guidance
+    seen = torch.cat([view.view(p[None]) for view, p in zip(views, x)])
+    rows = [[picture(p) for p in x], [picture(p) for p in seen]]
+    texts = [
+        [f"“{a}”" for a, _, _, _ in studio.prompts.anagrams],
+        [f"{view.name}: “{b}”" for view, (_, b, _, _) in zip(views, studio.prompts.anagrams)],
+    ]
+    sheet = draw_grid(rows, rows=["as it is", "turned"], captions=texts, scale=3)
+    turning = [
+        torch.cat([view.frame(p[None], i / 24) for view, p in zip(views, x)]) for i in range(25)
+    ]
     frames = [*turning, *reversed(turning)]
     return [
         studio.save(
             "1.8-anagrams.png", sheet, f"Three pictures, two readings each, guidance {scale:g}.",
-            "Three pictures upright and flipped upside down.", seed=seeds,
+            "Three pictures as they are, and each seen through its view.",
+            seed=[seed for *_, seed in studio.prompts.anagrams],
             prompts=studio.prompts.anagrams,
         ),
         save_frames(studio, "1.8-turning.gif", frames, "Turned over and back."),
         studio.save_walk("1.8.gif", steps, "Step by step.", "Noise clearing into the anagrams."),
     ]  # fmt: skip
+
+
+def anagram_walk(studio: Easel, upright: str, turned: str, view: str, seed: int) -> list[Step]:
+    """One anagram's walk, every step of it."""
+    conds = studio.cond([upright]), studio.cond([turned])
+    views, scale = (View(), find_view(view)), studio.prompts.anagram_guidance
+    guidance = Anagram(conds, studio.cond([""]), views, scale)
+    return studio.record(f"1.8  {view}", studio.job(guidance, [seed]))
+
+
+def stack(turn: Sequence[Step], field: str) -> Tensor:
+    """What several walks hold at the same step, as one batch."""
+    return torch.cat([getattr(step, field) for step in turn])
 
 
 def save_frames(studio: Easel, name: str, frames: list[Tensor], caption: str) -> Figure:
@@ -417,12 +447,12 @@ WHERE = "What the course's own page shows, and what stands here in its place."
 MAPPING = (
     ("Part 0, 10 and 80 steps, seed 180", "0", "the same"),
     ("1.1 to 1.4, the Campanile", "1.1 to 1.4", "a tower the demo was never trained on"),
-    ("1.7, the Campanile and own images", "1.7", "the tower, a photo of a cat, a wolf"),
+    ("1.7, the Campanile and own images", "1.7", "the tower and two more pictures"),
     ("1.7.1 girl", "1.7.1, row 1", "a drawing of a girl"),
     ("1.7.1 tree with grass", "1.7.1, row 2", "a drawing of a tree with grass"),
     ("1.7.1 Mickey Mouse", "1.7.1, row 3", "a cartoon bear"),
-    ("1.7.2 John Mayer", "1.7.2, row 2", "an astronaut, public domain"),
-    ("1.7.2 RDJ", "1.7.2, row 3", "a photographer, CC0"),
+    ("1.7.2 John Mayer", "1.7.2, row 2", "an astronaut; with the demo a rabbit"),
+    ("1.7.2 RDJ", "1.7.2, row 3", "a photographer; with the demo a face"),
     ("1.7.3 rocket ship, man, rocket ship", "1.7.3", "the same prompts in the model's words"),
     ("1.8 old man and campfire; campfire and dog; dog and hat", "1.8", "pairs that suit the model"),
     ("1.9 skull and waterfalls; pencil and rocket; skull and campfire", "1.9", "likewise"),
@@ -495,8 +525,8 @@ def main(
     return draw_report(
         Path(out),
         "Part A: the power of diffusion models",
-        f"Drawn with the weights {model.name}. Section 0 steps as the official pipeline does"
-        " (leading spacing, dynamic thresholding, a last step onto x0); 1.4 to 1.9 walk as the"
+        f"Drawn with the weights {model.name}. Section 0 steps as these weights"
+        " recommend (sampling.json, else the official pipeline's way); 1.4 to 1.9 walk as the"
         " course writes it (990, 960, ..., 0; equation A.3 with v_σ; no thresholding)."
         f" Seeds start at {SEED}.",
         chosen,

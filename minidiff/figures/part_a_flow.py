@@ -28,7 +28,7 @@ from minidiff.figures.part_a import (
     mse,
     read,
     weight_files,
-    with_neutral,
+    with_subject,
 )
 from minidiff.figures.report import Topic, draw_report, fingerprint
 from minidiff.flow import VelocityView, interpolate, one_step_denoise
@@ -85,8 +85,8 @@ def blurred(studio: Easel) -> list[Figure]:
     return [studio.save("1.2-blur.png", sheet, "Divided by t first, then blurred.", alt)]
 
 
-def neutral(studio: Easel, count: int = 1) -> Plain:
-    return Plain(studio.cond([studio.prompts.neutral] * count))
+def neutral(studio: Easel) -> Plain:
+    return Plain(studio.cond([studio.prompts.neutral]))
 
 
 def one_step(studio: Easel) -> list[Figure]:
@@ -187,11 +187,12 @@ def from_half(studio: Easel) -> list[Figure]:
 
 
 def from_noise(studio: Easel) -> list[Figure]:
-    return five_samples(studio, "1.6", neutral(studio, 5), "no guidance")
+    guidance = Plain(studio.cond([studio.prompts.subject] * 5))
+    return five_samples(studio, "1.6", guidance, "no guidance")
 
 
 def guided(studio: Easel) -> list[Figure]:
-    guidance = studio.cfg([studio.prompts.neutral] * 5, W + 1)
+    guidance = studio.cfg([studio.prompts.subject] * 5, W + 1)
     return five_samples(studio, "2.1", guidance, f"w = {W:g} (γ = {W + 1:g})")
 
 
@@ -199,7 +200,7 @@ def five_samples(studio: Easel, name: str, guidance: Guidance, how: str) -> list
     states = walk(studio, name, studio.noise(studio.seeds(5)).draw(), guidance)
     seeds = [f"seed {SEED + i}" for i in range(5)]
     sheet = draw_grid([[picture(x) for x in states[-1]]], captions=[seeds], scale=3)
-    prompt, steps = studio.prompts.neutral, len(states) - 1
+    prompt, steps = studio.prompts.subject, len(states) - 1
     frames = [sheet_of([picture(x) for x in state], 5) for state in states]
     save_gif(frames, studio.folder / f"{name}.gif", {"seed": SEED, "prompt": prompt})
     return [
@@ -216,11 +217,11 @@ def five_samples(studio: Easel, name: str, guidance: Guidance, how: str) -> list
 
 def edits(studio: Easel) -> list[Figure]:
     """The tower and two own pictures, then one from the web and two drawings."""
-    files = ["tower.png", "cat.jpg", "wolf.png"]
+    files = studio.prompts.pictures
     drawn = ["cartoon.png", "girl.png", "tree.png"]
     return [
-        edit_levels(studio, "3.1-edits.png", with_neutral(studio, files)),
-        edit_levels(studio, "3.1-drawings.png", with_neutral(studio, drawn)),
+        edit_levels(studio, "3.1-edits.png", with_subject(studio, files)),
+        edit_levels(studio, "3.1-drawings.png", with_subject(studio, drawn)),
     ]
 
 
@@ -252,7 +253,7 @@ def edit_levels(studio: Easel, name: str, jobs: Sequence[tuple[str, str]]) -> Fi
 
 def anagrams(studio: Easel) -> list[Figure]:
     pairs, w = studio.prompts.anagrams[:2], studio.prompts.anagram_guidance - 1
-    upright, turned, seeds = map(list, zip(*pairs))
+    upright, turned, _, seeds = map(list, zip(*pairs))  # fa26 turns all of them half round
     turn = Rotate(180)
     conds = studio.cond(upright), studio.cond(turned)
     guidance = Anagram(conds, studio.cond([""] * len(seeds)), (View(), turn), w + 1)

@@ -13,6 +13,8 @@ DRAWS = [
     ("(rows[:1])", "one picture's noise is used for all."),
     ("(rows)[:1]", "one picture's noise is used for all."),
     ("() * 0", "no noise is added."),
+    ("(rows) * 2", "the noise is doubled."),
+    ("(rows) * 0.5", "the noise is halved."),
 ]  # fmt: skip
 MODULES = ("torch", "F", "math", "nn")
 COMMON_NUMBERS = ("1", "7.0", "5.0", "2", "10", "0.1", "0.5", "0.95", "1.5", "1e-6", "1e-5", "1e-8",
@@ -98,7 +100,7 @@ FOR_ONE = [  # a name, in one place
     ("(1 - {0})", "1 - {0} stands in a place where {0} belongs."),
     ("{0}.clamp(-1, 1)", "{0} is clamped to [-1, 1] in one place."),
     ("{0}.clamp(0, 1)", "{0} is clamped to [0, 1] in one place."),
-    ("{0}[:1]", "the first {0} is used for all pictures in one place."),
+    ("{0}[:1]", "only the first of {0} is used in one place."),
     ("{0}.mean()", "{0} is averaged in one place."),
     ("({0} - 1)", "a place has {0} - 1 where {0} belongs."),
     ("({0} + 1)", "a place has {0} + 1 where {0} belongs."),

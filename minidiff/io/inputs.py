@@ -17,6 +17,7 @@ from minidiff.errors import UserError
 from minidiff.io.decode import flatten, square
 from minidiff.io.pictures import mask_of
 
+UNSIGNED = (torch.uint16, torch.uint32, torch.uint64)  # torch can hardly compute with them
 LARGEST = 8.0  # of a picture in [-1, 1] with its noise; 12,288 draws reach 5
 DTYPES = {"fp32": "float32", "fp16": "float16", "half": "float16", "bf16": "bfloat16"}
 
@@ -37,7 +38,7 @@ def as_tensor(value, what: str) -> Tensor:
         raise UserError(f"{what} must be a tensor or an array of numbers, not {found}") from error
     if value.is_complex() or value.layout is not torch.strided or value.is_quantized:
         raise UserError(f"{what} must be plain numbers, not {value.dtype} ({value.layout})")
-    return value
+    return value.long() if value.dtype in UNSIGNED else value
 
 
 def is_list(value) -> bool:
@@ -166,8 +167,11 @@ def whole_numbers(value, what: str) -> list[int]:
     if isinstance(value, Sequence) and not isinstance(value, str):
         return [n for item in value for n in whole_numbers(item, what)]
     numbers = as_tensor(value, what).detach().cpu().reshape(-1)
-    if numbers.is_floating_point() and not bool((numbers == numbers.round()).all()):
-        raise UserError(f"{what} must be whole, not {numbers[numbers != numbers.round()][0]:g}")
+    odd = (
+        ~numbers.isfinite() | (numbers != numbers.round()) if numbers.is_floating_point() else None
+    )
+    if odd is not None and bool(odd.any()):
+        raise UserError(f"{what} must be whole, not {numbers[odd][0]:g}")
     if numbers.dtype == torch.bool:
         raise UserError(f"{what} must be whole numbers, not True or False")
     return [int(n) for n in numbers]
@@ -276,10 +280,10 @@ def digits(value, device=None, kinds: int = 10) -> Tensor:
 
 
 def chance(value, what: str) -> float:
-    number = float(as_tensor(value, what).reshape(()))
-    if not 0 <= number <= 1:
-        raise UserError(f"{what} is a chance from 0 to 1, not {number:g}")
-    return number
+    numbers = as_tensor(value, what).reshape(-1).tolist()
+    if len(numbers) != 1 or not 0 <= numbers[0] <= 1:
+        raise UserError(f"{what} is a chance from 0 to 1, not {str(numbers)[1:-1][:60]}")
+    return float(numbers[0])
 
 
 def digit_inputs(unet: torch.nn.Module, given: tuple, named: dict):

@@ -197,8 +197,8 @@ def gated_dtype(code):
 def gated_trial(code, draw):
     sizes = SimpleNamespace(d_model=draw.whole("d_model", 2, 6), d_ff=draw.whole("d_ff", 2, 9))
     module = fill(code.GatedFeedForward(sizes)).to(draw.dtype)
-    if draw.choice("wo in float32", (False, True)):
-        module.wo.float()
+    if draw.dtype == torch.float64 and draw.choice("wo in float32", (False, True)):
+        module.wo.float()  # with half precision around it, the result is as coarse as that
     return {"the result": module(draw.tensor("x", draw.batch, draw.height, sizes.d_model))}
 
 
