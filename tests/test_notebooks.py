@@ -27,4 +27,5 @@ def test_links_lead_where_the_chapters_lead(chapter):
 
 
 def local_links(text: str) -> list[str]:
-    return [n for n in re.findall(r"\]\(([^)#]+)", text) if not re.match("[a-z]+:", n)]
+    found = re.findall(r"\]\(([^)#]+)", text)
+    return [n for n in found if re.search("[./]", n) and not re.match("[a-z]+:", n)]

@@ -55,5 +55,11 @@ def to_convert(chapter: Chapter) -> str:
         if not fence.runs:
             lines[fence.line - 2] = f"~~~{fence.language}"
             lines[fence.line - 1 + fence.code.count("\n")] = "~~~"
-    text = re.sub(r"\]\((?![a-z]+:|#|/)", "](../../lessons/", "\n".join(lines))
+    code = {fence.line - 1 + n for fence in chapter.fences for n in range(fence.code.count("\n"))}
+    text = "\n".join(line if n in code else moved(line) for n, line in enumerate(lines))
     return f"```python\n{FIRST_CELL}\n```\n\n{text}"
+
+
+def moved(line: str) -> str:
+    """A line of prose with its links as they lead from out/notebooks."""
+    return re.sub(r"\]\((?![a-z]+:|#|/)", "](../../lessons/", line)
