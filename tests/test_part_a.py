@@ -83,8 +83,12 @@ def test_a_picture_of_the_users_leaves_the_rest_as_it_is(tiny, tmp_path, photo, 
     options = {"out": tmp_path / "out", "weights": tiny, "device": "cpu", "only": "1.1"}
     part_a.main(**options)
     assert "drawn" in capsys.readouterr().out
-    part_a.main(**options, image=photo, prompt="a rocket")
+    yours = {**options, "only": "yours", "image": photo, "prompt": "a rocket"}
+    part_a.main(**yours)
+    part_a.main(**options)
     assert "kept" in capsys.readouterr().out
+    with pytest.raises(UserError, match="yours and yours-mask"):
+        part_a.main(**options, image=photo)
 
 
 def test_embeddings_of_the_environment_count_as_an_input(tiny, tmp_path, capsys, monkeypatch):
@@ -109,7 +113,7 @@ def test_wrong_input_is_one_sentence_and_leaves_nothing_behind(tiny, tmp_path, p
         ({"image": tmp_path / "none.png"}, "none.png"),
         ({"image": photo, "prompt": "  "}, "PROMPT is empty"),
         ({"image": photo, "prompt": "###"}, "says nothing"),
-        ({"image": photo, "compare": True, "only": "1.1"}, "leave IMAGE out"),
+        ({"image": photo, "compare": True, "only": "yours"}, "leave IMAGE out"),
         ({"weights": tmp_path / "nowhere"}, "nowhere"),
     ]:
         with pytest.raises(UserError, match=message):

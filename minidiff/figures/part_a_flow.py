@@ -42,6 +42,7 @@ LEVELS = (0.25, 0.5, 0.75)  # the noise levels of 1.1 to 1.4
 BLURS = {0.25: 2.5, 0.5: 1.4, 0.75: 0.8}  # sigma of the Gaussian, chosen by eye for each level
 STARTS = (0.02, 0.04, 0.06, 0.1, 0.14, 0.25, 0.5)  # SDEdit's t_start
 STEP, W = 0.02, 7.0
+HYBRID_W = 2.0  # at 7 the two estimates leave a checkerboard
 OUT = "out/part-a/fa26"
 
 
@@ -273,7 +274,7 @@ def hybrids(studio: Easel) -> list[Figure]:
     pairs = studio.prompts.hybrids[:2]
     far, near, seeds = map(list, zip(*pairs))
     uncond = studio.cond([""] * len(seeds))
-    guidance = Hybrid(studio.cond(far), studio.cond(near), uncond, W + 1)
+    guidance = Hybrid(studio.cond(far), studio.cond(near), uncond, HYBRID_W + 1)
     x = walk(studio, "3.4", studio.noise(seeds).draw(), guidance)[-1]
     large = [enlarge(picture(p), 4) for p in x]
     small = [p.resize((32, 32), Image.Resampling.LANCZOS) for p in large]
@@ -281,7 +282,7 @@ def hybrids(studio: Easel) -> list[Figure]:
     sheet = draw_grid([large, small], captions=texts)
     return [
         studio.save(
-            "3.4-hybrids.png", sheet, f"Large, and as from across the room, w = {W:g}.",
+            "3.4-hybrids.png", sheet, f"Large, and as from across the room, w = {HYBRID_W:g}.",
             "Two hybrid pictures, large and small.", seed=seeds, prompts=pairs,
         )
     ]  # fmt: skip
