@@ -121,7 +121,8 @@ def measure(
     needed = {*names, "flow-time", "flow-class"}
     needed |= {"class"} if any(w.startswith("ddpm") for w in walks) else set()
     models = {name: load_model(weights / f"{name}.safetensors", device) for name in needed}
-    logs = {name: json.loads((weights / f"{name}-log.json").read_text()) for name in names}
+    files = {name: weights / f"{name}-log.json" for name in names}
+    logs = {name: json.loads(file.read_text(encoding="utf-8")) for name, file in files.items()}
     _, real = read(judge, test.pictures())
     walked = []
     for walk in walks:

@@ -116,7 +116,7 @@ def descendants(pid: int) -> list[int]:
     children: dict[int, list[int]] = {}
     for status in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError, ValueError, IndexError):
-            fields = status.read_text().rpartition(")")[2].split()
+            fields = status.read_text(encoding="utf-8").rpartition(")")[2].split()
             children.setdefault(int(fields[1]), []).append(int(status.parent.name))
     below, todo = [], list(children.get(pid, []))
     while todo:

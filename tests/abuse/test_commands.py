@@ -289,7 +289,7 @@ TEXTS = {
     "cut": b'{"a": ',
     "deep": b"[" * 100_000,
     "not UTF-8": b'{"a": "\xff"}',
-    "byte order mark": b"\xef\xbb\xbf{}",
+    "a list after a byte order mark": b"\xef\xbb\xbf[]",
     "a zero byte": b"\x00",
     "20 MB": b" " * (20 << 20),
     "a number of 10,000 digits": b'{"sample_size": ' + b"9" * 10_000 + b"}",
