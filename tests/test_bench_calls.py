@@ -18,11 +18,12 @@ def test_part_a_s_calls():
     assert calls[:114] == [6] * 90 + [3] + [1] * 23
     # 1.5 and 1.6: 33 steps of five, plain and guided
     assert calls[114:180] == [5] * 33 + [10] * 33
-    # 1.8 and 1.9: 33 steps of three pictures with four and with three questions each
-    assert calls[-66:] == [12] * 33 + [9] * 33
+    # 1.8: three anagrams, one after the other (their views differ), four questions each; 1.9: three
+    # hybrids at once, three questions each
+    assert calls[-132:] == [4] * 99 + [9] * 33
     # 1.7, 1.7.1, 1.7.3: three pictures from six levels, guided; 1.7.2: nine pictures, guided
     levels = sum(33 - start for start in (1, 3, 5, 7, 10, 20)) * 3 * 2
-    assert sum(calls[180:-66]) == 3 * levels + 33 * 18
+    assert sum(calls[180:-132]) == 3 * levels + 33 * 18
 
 
 PARTS = "cold eight_bits loading loop norm report text two_gpus unet_step".split()
