@@ -16,8 +16,7 @@ from torch import Tensor
 from minidiff.grade.stub import YourTurnError
 from minidiff.mnist.ddpm import Example, squared_error
 from minidiff.mnist.flow import flow_example
-from minidiff.mnist.unet import ClassConditionalUNet, concat
-from minidiff.mnist.unet import TimeConditionalUNet as AddedTimeUNet
+from minidiff.mnist.unet import ClassConditionalUNet, TimeConditionalUNet as AddedTimeUNet, concat
 
 
 class TimeConditionalUNet(AddedTimeUNet):

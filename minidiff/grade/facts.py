@@ -258,7 +258,7 @@ def weights(evidence) -> Fact | None:
             return None
         for i, name in enumerate([*made, "a constant"]):
             row = int((fits[0] - fits[1])[:, i].abs().argmax())
-            mine, right = (round(float(fit[row, i]), 6) for fit in fits)
+            mine, right = (round(float(fit[row, i]), 6) + 0.0 for fit in fits)
             if abs(mine - right) > 1e-4 * max(1.0, abs(right)):
                 wrong.setdefault(name, (mine, right))
     if not wrong:

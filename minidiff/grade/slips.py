@@ -51,6 +51,10 @@ class Slip:
     def apply(self, text: str) -> str:
         return text[: self.begin] + self.new + text[self.end :]
 
+    def subject(self, text: str) -> str:
+        """What is changed: a piece of the text, or one argument from the first line on."""
+        return self.new.split()[0] if self.begin == self.end else text[self.begin : self.end]
+
     def apart_from(self, other: "Slip") -> bool:
         return self.end <= other.begin or other.end <= self.begin
 
@@ -345,23 +349,13 @@ class Slips:
             yield from self.condition(node.test)
 
     def in_ifexp(self, node: ast.IfExp) -> Iterator[Slip]:
-        text = self.of(node.test)
-        if isinstance(node.test, ast.Compare) and isinstance(node.test.left, ast.Name):
+        if not isinstance(node.test, ast.Compare):
+            yield from self.condition(node.test)
+        elif isinstance(node.test.left, ast.Name):
             name = node.test.left.id
-            for new in (f"(not {name})", f"{name}"):
-                yield self.change(
-                    "truth",
-                    node.test,
-                    new,
-                    f"the condition asks whether {name} is true; a 0 is not, though it was given.",
-                )
-        else:
-            yield self.change(
-                "condition",
-                node.test,
-                f"(not {text})",
-                f"the condition {self.words(node.test)} is turned around.",
-            )
+            words = f"the condition asks whether {name} is true; a 0 is not, though it was given."
+            for new in (f"(not {name})", name):
+                yield self.change("truth", node.test, new, words)
 
     def in_list(self, node: ast.List | ast.Tuple) -> Iterator[Slip]:
         parts = [self.text[slice(*self.span(e))] for e in node.elts]
