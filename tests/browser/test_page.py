@@ -4,18 +4,9 @@ import http.client
 
 import pytest
 
+from minidiff.play.targets import TITLES
+
 FEW = 3  # steps
-
-
-TITLES = {
-    "sample": "Sample",
-    "equation": "Change an equation",
-    "draw": "Draw and edit",
-    "inpaint": "Inpaint",
-    "illusions": "Illusions",
-    "digits": "Digits",
-    "read": "Read",
-}
 
 
 def open_tab(page, served, tab: str, query: str = "") -> None:
