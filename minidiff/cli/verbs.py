@@ -17,6 +17,7 @@ from minidiff.cli.options import (
     IMAGE,
     MNIST_DEVICE,
     NUMBERS,
+    SECOND,
     TRAINED,
     UPSCALING,
     Option,
@@ -304,6 +305,7 @@ VERBS = {
             DEVICE,
             DTYPE,
             EMBEDDINGS,
+            SECOND,
             option("--port", type=int, metavar="N", help="default: 7860, or one that is free"),
             option("--no-browser", action="store_true", help="only print the address"),
             option(
