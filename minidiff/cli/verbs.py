@@ -310,7 +310,6 @@ VERBS = {
             option("--no-browser", action="store_true", help="only print the address"),
             option(
                 "--open",
-                dest="target",
                 metavar="WHAT",
                 help="what it shows first: a mistake of the catalogue, a tab, a chapter's number",
             ),

@@ -18,7 +18,7 @@ from minidiff.studio import Job, Studio
 
 VIEWS = {  # what the slider can show of a step, and what it is called
     "x": "after the step",
-    "x_t": "x_t, before it",
+    "x_t": "before it (x_t)",
     "x0": "estimate of x0",
     "eps": "noise estimate",
     "v": "variance",

@@ -25,20 +25,20 @@ def main(
     dtype=None,
     port: int | None = None,
     no_browser: bool = False,
-    target: str | None = None,
+    open: str | None = None,
     weights_2: str | None = None,
 ) -> None:
-    """Open the page and serve it until Ctrl-C. target: what it shows first, see targets.py.
+    """Open the page and serve it until Ctrl-C. open: what it shows first, see targets.py.
 
     UserError without gradio, for a taken port, or for a target that is none.
     """
     check_installed()
-    query = query_of(target) if target else ""
+    query = query_of(open) if open else ""
     sock = open_port(port)  # before the work
     import minidiff
 
     studio = minidiff.open(weights, device, dtype, embeddings)
-    if target == "second" and weights_2 is None:
+    if open == "second" and weights_2 is None:
         second_folder(studio.model.folder)  # or say that there is none
     app = make_app(studio, weights, embeddings, sock.getsockname()[1], weights_2=weights_2)
     address = f"{app.address}&{query}" if query else app.address

@@ -4,12 +4,14 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from html import escape
 
 import gradio as gr
 
 from minidiff.errors import UserError
 from minidiff.lessons.chapters import find_chapters
 from minidiff.plan import read_defaults
+from minidiff.play.book import title_of
 from minidiff.play.live import Stops
 from minidiff.play.names import known_prompts
 from minidiff.samplers import SAMPLERS
@@ -160,7 +162,8 @@ def on_click(desk: Desk, button: gr.Button, stop: gr.Button, function, inputs, o
 
 def chapters(*numbers: str) -> None:
     """Links to the chapters that a tab is about."""
-    there = [chapter.number for chapter in find_chapters()]
-    numbers = tuple(number for number in numbers if number in there)
-    links = "".join(f' <a href="/?tab=read&chapter={n}">{n}</a>' for n in numbers)
-    gr.HTML(f'<p class="chapters">Chapters of the book: {links}</p>')
+    there = [chapter for chapter in find_chapters() if chapter.number in numbers]
+    links = " ".join(
+        f'<a href="/?tab=read&chapter={c.number}">{escape(title_of(c))}</a>' for c in there
+    )
+    gr.HTML(f'<p class="chapters">In the book: {links}</p>')

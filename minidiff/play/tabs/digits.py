@@ -49,8 +49,8 @@ def build(desk: common.Desk) -> list:
             if last or count % max(1, total * EVERY // 300) == 0:
                 said = f"stopped after step {count} of {total}" if count < total and last else (
                     f"{total} steps" if last else f"step {count} of {total}")  # fmt: skip
-                html = show.strip(show.to_bytes(x * 2 - 1), captions, alt="digit", side=84)
-                yield html, show.note(said, "" if last else "busy")
+                strip = show.strip(show.to_bytes(x * 2 - 1), captions, alt="digit", side=84)
+                yield f'<div class="ten">{strip}</div>', show.note(said, "" if last else "busy")
             if last:
                 return
 

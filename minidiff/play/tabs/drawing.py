@@ -31,7 +31,7 @@ def build(desk: common.Desk) -> list:
             prompt = common.prompt_box(desk, desk.prompts.examples[0], "What it shall become")
             with gr.Row():
                 seed = common.seed_box()
-                one = gr.Slider(0, COURSE_STEPS - 1, value=7, step=1, label="One i_start of 33")
+                one = gr.Slider(0, COURSE_STEPS - 1, value=7, step=1, label="One level: i_start")
             walk = common.walk_controls(desk, steps=STEPS)
             six, stop = common.buttons("Edit from six levels")
             single = gr.Button("Edit from the one level")

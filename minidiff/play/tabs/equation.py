@@ -30,7 +30,7 @@ def build(desk: common.Desk) -> list:
                 latex_delimiters=MATHS, elem_id="equation-formula", elem_classes="formula"
             )
             code = gr.Code(language="python", label="Yours", interactive=True, lines=14,
-                           elem_id="equation-code")  # fmt: skip
+                           wrap_lines=True, elem_id="equation-code")  # fmt: skip
             gr.Markdown("Escape, then Tab, leaves the editor. Nothing is written until you save.")
             run, stop = common.buttons("Run")
             with gr.Row():

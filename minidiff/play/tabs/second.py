@@ -62,11 +62,9 @@ def build(desk: common.Desk) -> list:
         job = upscaler.enlarging("drawing", low, prompt, seed, **words)
         before = shown_to_it(upscaler, job)
         for record in live.walk(upscaler, job, [], stopped):
-            size = upscaler.model.sample_size
-            large = show.strip(
-                record.steps[-1].pictures["x"], [f"{size} by {size} pixels"], alt="large", side=SIDE
-            )
-            yield before + large, show.note(record.progress(), busy(record)), gr.skip()
+            large = record.steps[-1].pictures["x"][0]
+            html = show.row([*before, show.figure(large, size_of(large), "large", SIDE)])
+            yield html, show.note(record.progress(), busy(record)), gr.skip()
 
     inputs = [given, prompt, seed, level, steps, *walk.components]
     common.on_click(desk, draw, stop, run, inputs, [pictures, state, shell])
@@ -77,15 +75,15 @@ def opened(query: dict) -> list:
     return []
 
 
-def shown_to_it(upscaler: Upscaler, job: Enlarging) -> str:
+def shown_to_it(upscaler: Upscaler, job: Enlarging) -> list[str]:
     """The small picture, and what the network is given of it."""
-    small, side = show.to_bytes(job.low), job.low.shape[-1]
-    captions = [f"{side} by {side} pixels", f"what the network is shown: level {job.level}"]
-    seen = show.to_bytes(noised(upscaler, job))
-    return "".join(
-        show.strip(picture, [caption], alt="small", side=SIDE)
-        for picture, caption in zip((small, seen), captions)
-    )
+    small, seen = show.to_bytes(job.low)[0], show.to_bytes(noised(upscaler, job))[0]
+    told = f"what the network is shown: level {job.level}"
+    return [show.figure(small, size_of(small), "small", SIDE), show.figure(seen, told, told, SIDE)]
+
+
+def size_of(pixels) -> str:
+    return f"{pixels.shape[1]} by {pixels.shape[0]} pixels"
 
 
 def noised(upscaler: Upscaler, job: Enlarging) -> Tensor:
