@@ -16,9 +16,9 @@ LAYERS = [
     ["deepfloyd", "mnist", "weights.manifest"],
     ["guidance", "samplers", "fast", "weights"],
     ["sampling"],
-    ["model", "cascade"],
+    ["model"],
     ["plan"],
-    ["course", "studio", "upscaler", "flow"],
+    ["course", "studio", "stage2", "flow"],
     ["figures"],
     ["digits", "emoji"],
     [

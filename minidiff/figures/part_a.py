@@ -26,8 +26,8 @@ from minidiff.io.pictures import read_mask, read_picture
 from minidiff.io.shipped import shipped_equations
 from minidiff.model import Model, load
 from minidiff.sampling import Step
+from minidiff.stage2.upscaler import Upscaler
 from minidiff.studio import SEED
-from minidiff.upscaler import Upscaler
 from minidiff.views import View, find_view
 from minidiff.weights.known import has_second
 
