@@ -259,6 +259,12 @@ VERBS = {
             NUMBERS,
             option("--check", action="store_true", help="look at everything, run nothing"),
             option("--ask", action="store_true", help="answer the chapters' questions yourself"),
+            option(
+                "--times",
+                choices=("idle", "busy"),
+                help="write what each chapter took into the book's contents, as that of a machine"
+                " that does nothing else, or of a busy one",
+            ),
         ],
         "lessons 05",
     ),
