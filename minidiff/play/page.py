@@ -19,6 +19,7 @@ from minidiff.play.tabs import (
     read,
     sample,
 )
+from minidiff.play.targets import TITLES
 from minidiff.studio import Studio
 
 STYLE = Path(__file__).with_name("page.css")
@@ -47,7 +48,7 @@ def make_page(studio: Studio, weights: str | None, embeddings: str | None) -> gr
         with gr.Tabs() as tabs:
             opened = []
             for name, tab in TABS.items():
-                with gr.Tab(tab.TITLE, id=name):
+                with gr.Tab(TITLES[name], id=name):
                     opened += tab.build(desk)
         page.load(open_page, None, [tabs, *opened], queue=False, show_progress="hidden")
         page.unload(desk.forget)

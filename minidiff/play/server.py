@@ -14,8 +14,7 @@ import webbrowser
 
 from minidiff.errors import UserError
 from minidiff.io.paths import ROOT
-
-PORT = 7860  # chapters link to it
+from minidiff.play.targets import PORT, query_of
 
 
 def main(
@@ -25,18 +24,24 @@ def main(
     dtype=None,
     port: int | None = None,
     no_browser: bool = False,
+    target: str | None = None,
 ) -> None:
-    """Open the page and serve it until Ctrl-C. UserError without gradio, or for a taken port."""
+    """Open the page and serve it until Ctrl-C. target: what it shows first, see targets.py.
+
+    UserError without gradio, for a taken port, or for a target that is none.
+    """
     check_installed()
+    query = query_of(target) if target else ""
     sock = open_port(port)  # before the work
     import minidiff
 
     studio = minidiff.open(weights, device, dtype, embeddings)
     app = make_app(studio, weights, embeddings, port=sock.getsockname()[1])
-    print(f"\n  {app.address}\n\nThe page runs what you type: keep this address to yourself.")
+    address = f"{app.address}&{query}" if query else app.address
+    print(f"\n  {address}\n\nThe page runs what you type: keep this address to yourself.")
     print("Ctrl-C ends it.", flush=True)
     if not no_browser and has_screen():
-        threading.Timer(0.5, webbrowser.open, [app.address]).start()
+        threading.Timer(0.5, webbrowser.open, [address]).start()
     serve(app, sock)
 
 

@@ -12,7 +12,7 @@ from minidiff.mnist.ddpm import class_walk, ddpm_schedule, time_walk
 from minidiff.play import live, show
 from minidiff.play.tabs import common
 
-ID, TITLE = "digits", "Digits"
+ID = "digits"
 WEIGHTS = ROOT / "weights" / "mnist"
 ALL = "all ten"
 DDPM, DDPM_PLAIN = "DDPM, told the digit", "DDPM, not told"

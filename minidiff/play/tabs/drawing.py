@@ -8,7 +8,7 @@ from minidiff.grade.scenes import COURSE_STEPS, INPUTS
 from minidiff.play import copyable, live, show
 from minidiff.play.tabs import common
 
-ID, TITLE = "draw", "Draw and edit"
+ID = "draw"
 LEVELS = (1, 3, 5, 7, 10, 20)  # the course's i_start
 STEPS = 20  # enough to tell six levels apart
 SIDE = 256

@@ -11,7 +11,7 @@ from minidiff.play.remote import Answerer
 from minidiff.play.tabs import common
 from minidiff.play.tabs.trial import Trial, scene_of
 
-ID, TITLE = "equation", "Change an equation"
+ID = "equation"
 START = "equations.py: posterior_mean"
 NONE = "(none)"
 STEPS = 10

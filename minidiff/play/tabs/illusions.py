@@ -14,7 +14,7 @@ from minidiff.play.tabs import common
 from minidiff.play.tabs.drawing import busy
 from minidiff.views import VIEWS
 
-ID, TITLE = "illusions", "Illusions"
+ID = "illusions"
 KINDS = {
     "anagram": "turned (anagram)",
     "hybrid": "near and far (hybrid)",

@@ -15,7 +15,7 @@ from minidiff.play.tabs.drawing import (
     picture_named,
 )
 
-ID, TITLE = "inpaint", "Inpaint"
+ID = "inpaint"
 PAINTED = 64  # alpha from which a pixel counts as painted over
 
 

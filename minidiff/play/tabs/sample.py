@@ -8,7 +8,7 @@ from minidiff.errors import UserError
 from minidiff.play import copyable, live, show
 from minidiff.play.tabs import common
 
-ID, TITLE = "sample", "Sample"
+ID = "sample"
 FIRST = ("a cat", "red heart")
 
 
