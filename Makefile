@@ -44,7 +44,8 @@ setup: $(call needs,dev) ## .venv with everything that figures and tests need
 
 play: $(call needs,play) ## draw and change equations in a browser: WEIGHTS= EMBEDDINGS= PORT= OPEN=
 	@$(minidiff) play $(call opt,WEIGHTS,weights) $(call opt,EMBEDDINGS,embeddings) \
-	  $(call opt,PORT,port) $(call opt,OPEN,open)
+	  $(call opt,PORT,port) $(call opt,OPEN,open) \
+	  $(call opt,WEIGHTS_2,weights-2)
 
 part-a: $(call needs,dev) ## all figures of Part A, into out/part-a; EDITION=fa26 for flow
 	$(minidiff) part-a $(call opt,EDITION,edition) $(call opt,WEIGHTS,weights) $(call opt,EMBEDDINGS,embeddings) \
