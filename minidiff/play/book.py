@@ -19,6 +19,8 @@ def page_of(number: str) -> tuple[str, str]:
     text = re.sub(r'src="figures/([\w.-]+)"', lambda m: f'src="{figure_url(m[1])}"', text)
     text = re.sub(r"\]\((\d\d)-[\w-]+\.md(#[\w-]+)?\)", r"](/?tab=read&chapter=\1)", text)
     text = text.replace(f"]({HERE}/?", "](/?")  # on whatever port the page is
+    text = text.replace("](README.md)", "](/?tab=read&chapter=00)")
+    text = re.sub(r"\[([^\]\n]+)\]\((?:\.\./|exercises/|\w+\.py)[^)\s]*\)", r"\1", text)  # files
     return mistake_links(chapter), re.sub(r"<!--.*?-->\n?", "", text)
 
 

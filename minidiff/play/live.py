@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import wraps
 
 import numpy as np
+from torch import Tensor
 
 from minidiff.equations import posterior_mean
 from minidiff.errors import UserError
@@ -17,7 +18,7 @@ from minidiff.studio import Job, Studio
 
 VIEWS = {  # what the slider can show of a step, and what it is called
     "x": "after the step",
-    "x_t": "x_t, before it",
+    "x_t": "before it (x_t)",
     "x0": "estimate of x0",
     "eps": "noise estimate",
     "v": "variance",
@@ -66,8 +67,10 @@ class Record:
     began: float = field(default_factory=time.monotonic)
     steps: list[Kept] = field(default_factory=list)
     stopped: bool = False
+    last: Tensor | None = None  # the pictures as they stand, (B, 3, H, W) in [-1, 1]
 
     def add(self, step: Step) -> None:
+        self.last = step.x
         moved = {"x0": step.x0, "eps": step.eps / NOISE_RANGE, "v": step.v}
         pictures = {"x": to_bytes(step.x), "x_t": to_bytes(step.x_t)}
         for name, rows in moved.items():

@@ -15,6 +15,7 @@ import webbrowser
 from minidiff.errors import UserError
 from minidiff.io.paths import ROOT
 from minidiff.play.targets import PORT, query_of
+from minidiff.weights.known import second_folder
 
 
 def main(
@@ -24,19 +25,22 @@ def main(
     dtype=None,
     port: int | None = None,
     no_browser: bool = False,
-    target: str | None = None,
+    open: str | None = None,
+    weights_2: str | None = None,
 ) -> None:
-    """Open the page and serve it until Ctrl-C. target: what it shows first, see targets.py.
+    """Open the page and serve it until Ctrl-C. open: what it shows first, see targets.py.
 
     UserError without gradio, for a taken port, or for a target that is none.
     """
     check_installed()
-    query = query_of(target) if target else ""
+    query = query_of(open) if open else ""
     sock = open_port(port)  # before the work
     import minidiff
 
     studio = minidiff.open(weights, device, dtype, embeddings)
-    app = make_app(studio, weights, embeddings, port=sock.getsockname()[1])
+    if open == "second" and weights_2 is None:
+        second_folder(studio.model.folder)  # or say that there is none
+    app = make_app(studio, weights, embeddings, sock.getsockname()[1], weights_2=weights_2)
     address = f"{app.address}&{query}" if query else app.address
     print(f"\n  {address}\n\nThe page runs what you type: keep this address to yourself.")
     print("Ctrl-C ends it.", flush=True)
@@ -50,9 +54,7 @@ def check_installed() -> None:
         raise UserError("the page needs gradio: `make play` installs it, or pip install '.[play]'")
 
 
-def make_app(
-    studio, weights: str | None, embeddings: str | None, port: int, token: str | None = None
-):
+def make_app(studio, weights, embeddings, port: int, token: str | None = None, weights_2=None):
     """The page behind its guard, as an ASGI application."""
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
@@ -64,7 +66,7 @@ def make_app(
 
     app = gradio.mount_gradio_app(
         fastapi.FastAPI(docs_url=None, redoc_url=None, openapi_url=None),
-        make_page(studio, weights, embeddings),
+        make_page(studio, weights, embeddings, weights_2),
         path="/",
         server_name="127.0.0.1",
         server_port=port,

@@ -71,7 +71,7 @@ def test_sample_draws_and_the_slider_walks_through_its_steps(page, served, keep)
     )
     first = sources(page, "#sample-pictures")
     seen = {first[0], last[0]}
-    for view in ("x_t, before it", "estimate of x0", "noise estimate", "variance"):
+    for view in ("before it (x_t)", "estimate of x0", "noise estimate", "variance"):
         before = sources(page, "#sample-pictures")[0]
         page.get_by_label(view, exact=True).check()
         page.wait_for_function(

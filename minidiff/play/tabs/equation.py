@@ -30,7 +30,7 @@ def build(desk: common.Desk) -> list:
                 latex_delimiters=MATHS, elem_id="equation-formula", elem_classes="formula"
             )
             code = gr.Code(language="python", label="Yours", interactive=True, lines=14,
-                           elem_id="equation-code")  # fmt: skip
+                           wrap_lines=True, elem_id="equation-code")  # fmt: skip
             gr.Markdown("Escape, then Tab, leaves the editor. Nothing is written until you save.")
             run, stop = common.buttons("Run")
             with gr.Row():
@@ -48,7 +48,7 @@ def build(desk: common.Desk) -> list:
                     for i, p in enumerate(three_prompts(desk))
                 ]
                 with gr.Row():
-                    seed = gr.Number(180, label="Seed", precision=0)
+                    seed = common.seed_box()
                     steps = gr.Slider(
                         4, 33, value=STEPS, step=1, label="Steps of A.3 (below 33, x0 is clipped)"
                     )
@@ -63,7 +63,7 @@ def build(desk: common.Desk) -> list:
         how = {
             "scene": scene,
             "prompts": prompt_rows(first, second, third),
-            "seed": int(seed or 0),
+            "seed": common.one_seed(seed),
             "steps": int(steps),
             "weights": desk.weights,
             "own_unet": bench.needs_unet(where.file, scene),
