@@ -55,8 +55,8 @@ part-a: $(call needs,dev) ## all figures of Part A, into out/part-a; EDITION=fa2
 part-b: $(call needs,dev) ## all figures of Part B, into out/part-b; EDITION=fa25 for flow
 	$(minidiff) part-b $(call opt,EDITION,edition) $(call opt,WEIGHTS,weights) $(call opt,OUT,out)
 
-test: $(call needs,dev) ## quick tests: no network, no GPU; JOBS=1 side by side (default: each core)
-	$(PY) -m pytest -m "not gpu and not slow" -n $(or $(JOBS),auto)
+test: $(call needs,dev) ## quick tests: no network, no GPU; JOBS=1 side by side (default: a core each, 4 at most)
+	$(PY) -m pytest -m "not gpu and not slow" -n $(or $(JOBS),auto) --maxprocesses 4
 
 test-slow: $(call needs,dev) ## the tests that take longer than ten seconds
 	$(PY) -m pytest -m "slow and not gpu"
