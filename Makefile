@@ -42,9 +42,10 @@ help: ## this list
 
 setup: $(call needs,dev) ## .venv with everything that figures and tests need
 
-play: $(call needs,play) ## draw and change equations in a browser: WEIGHTS= EMBEDDINGS= PORT=
+play: $(call needs,play) ## draw and change equations in a browser: WEIGHTS= EMBEDDINGS= PORT= OPEN=
 	@$(minidiff) play $(call opt,WEIGHTS,weights) $(call opt,EMBEDDINGS,embeddings) \
-	  $(call opt,PORT,port)
+	  $(call opt,PORT,port) $(call opt,OPEN,open) \
+	  $(call opt,WEIGHTS_2,weights-2)
 
 part-a: $(call needs,dev) ## all figures of Part A, into out/part-a; EDITION=fa26 for flow
 	$(minidiff) part-a $(call opt,EDITION,edition) $(call opt,WEIGHTS,weights) $(call opt,EMBEDDINGS,embeddings) \
@@ -54,8 +55,8 @@ part-a: $(call needs,dev) ## all figures of Part A, into out/part-a; EDITION=fa2
 part-b: $(call needs,dev) ## all figures of Part B, into out/part-b; EDITION=fa25 for flow
 	$(minidiff) part-b $(call opt,EDITION,edition) $(call opt,WEIGHTS,weights) $(call opt,OUT,out)
 
-test: $(call needs,dev) ## quick tests: no network, no GPU
-	$(PY) -m pytest -m "not gpu and not slow"
+test: $(call needs,dev) ## quick tests: no network, no GPU; JOBS=1 side by side (default: a core each, 4 at most)
+	$(PY) -m pytest -m "not gpu and not slow" -n $(or $(JOBS),auto) --maxprocesses 4
 
 test-slow: $(call needs,dev) ## the tests that take longer than ten seconds
 	$(PY) -m pytest -m "slow and not gpu"
@@ -69,8 +70,8 @@ test-browser: $(call needs,dev) $(call needs,play) $(call needs,browser) ## the 
 abuse: $(call needs,dev) ## bad input of every kind, kills, full disks: KILLS= with each signal (20)
 	ABUSE_KILLS=$(or $(KILLS),20) $(PY) -m pytest tests/abuse
 
-lessons: $(call needs,dev) ## run every lesson, or NN=05; ASK=1 asks you its questions first
-	$(minidiff) lessons $(if $(call given,NN),$$NN) $(call flag,ASK,ask)
+lessons: $(call needs,dev) ## run every lesson, or NN=05; ASK=1 asks you its questions first; TIMES=idle
+	$(minidiff) lessons $(if $(call given,NN),$$NN) $(call flag,ASK,ask) $(call opt,TIMES,times)
 
 notebooks: $(call needs,notebooks) ## every lesson as a notebook in out/notebooks, or NN=05
 	$(minidiff) notebooks $(if $(call given,NN),$$NN)

@@ -32,7 +32,6 @@ from minidiff.schedule import (
 )
 
 WALK_FILE = "sampling.json"
-OF_STAGE_2 = {"level", "strength"}  # read by cascade.recommended
 NOISY = 850  # from here on hardly anything of a picture is left: abar is below 0.06
 LIMITS = ("none", "clip", "threshold")
 
@@ -42,7 +41,8 @@ class Defaults:
     """What a checkpoint recommends; the values here are the official pipeline's.
 
     spacing and limit are for samplers other than the pipeline's own ("ddpm"), which follows
-    scheduler_config.json; None: they follow it too.
+    scheduler_config.json; None: they follow it too. level and strength are for a second stage: how
+    much noise the small picture gets, as a timestep, and the share of the walk that is walked.
     """
 
     steps: int = 50
@@ -51,6 +51,11 @@ class Defaults:
     eta: float | None = None
     spacing: str | None = None
     limit: str | None = None
+    level: int = 0
+    strength: float = 1.0
+
+
+OFFICIAL = Defaults()
 
 
 @dataclass(frozen=True)
@@ -67,12 +72,11 @@ class Plan:
         return len(self.pairs)
 
 
-def read_defaults(folder: Path) -> Defaults:
-    """The recommendation in a checkpoint's folder, or the official pipeline's values."""
-    if not (folder / WALK_FILE).is_file():
-        return Defaults()
-    raw = read_json(folder / WALK_FILE)
-    return Defaults(**read_fields(Defaults, raw, {}, OF_STAGE_2, WALK_FILE))
+def read_defaults(folder: Path, official: Defaults = OFFICIAL) -> Defaults:
+    """The recommendation in a checkpoint's folder; what it does not say is the official one."""
+    file = folder / WALK_FILE
+    raw = read_json(file) if file.is_file() else {}
+    return replace(official, **read_fields(Defaults, raw, {}, set(), WALK_FILE))
 
 
 def make_plan(

@@ -174,7 +174,7 @@ class Studio:
         prompts and seeds as they were drawn with; weights_2: the folder of the second stage, by
         default the one beside this one. The rest as for Upscaler.upscale.
         """
-        from minidiff.upscaler import Upscaler  # which is a Studio
+        from minidiff.stage2.upscaler import Upscaler  # which is a Studio
 
         if weights_2 not in self._upscalers:
             self._upscalers[weights_2] = Upscaler(self, weights_2)

@@ -26,7 +26,7 @@ def test_part_a_s_calls():
     assert sum(calls[180:-132]) == 3 * levels + 33 * 18
 
 
-PARTS = "cold eight_bits loading loop norm report text two_gpus unet_step".split()
+PARTS = "cold loading loop norm report text two_gpus unet_step".split()
 
 
 @pytest.mark.parametrize("part", PARTS)

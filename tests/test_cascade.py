@@ -8,8 +8,6 @@ from PIL import Image
 from tiny_checkpoint import UNET, UPSCALES, write_json, write_tiny_checkpoint, write_tiny_second
 
 import minidiff
-from minidiff import upscaler
-from minidiff.cascade import enlarge, upscale
 from minidiff.cli import main
 from minidiff.deepfloyd.unet import UNet
 from minidiff.deepfloyd.unet_config import UNetConfig
@@ -20,6 +18,8 @@ from minidiff.model import load_second
 from minidiff.noise import SeededNoise
 from minidiff.sampling import last
 from minidiff.schedule import cosine_schedule, pipeline_pairs
+from minidiff.stage2 import upscaler
+from minidiff.stage2.cascade import enlarge, upscale
 from minidiff.views import VIEWS, View
 from minidiff.weights.known import second_folder
 

@@ -16,9 +16,9 @@ LAYERS = [
     ["deepfloyd", "mnist", "weights.manifest"],
     ["guidance", "samplers", "fast", "weights"],
     ["sampling"],
-    ["model", "cascade"],
+    ["model"],
     ["plan"],
-    ["course", "studio", "upscaler", "flow"],
+    ["course", "studio", "stage2", "flow"],
     ["figures"],
     ["digits", "emoji"],
     [
@@ -41,6 +41,9 @@ def name_of(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
+NAMES = {name_of(module) for module in MODULES}
+
+
 def layer_of(name: str) -> int:
     """The layer of a module: that of the longest listed name that it is or lies under."""
     found = [
@@ -60,10 +63,9 @@ def imported(path: Path) -> set[str]:
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
-            whole = {name_of(module) for module in MODULES}
             for alias in node.names:
                 inner = f"{node.module}.{alias.name}"
-                names.add(inner if inner.removeprefix("minidiff.") in whole else node.module)
+                names.add(inner if inner.removeprefix("minidiff.") in NAMES else node.module)
     return {n.removeprefix("minidiff.") for n in names if n.startswith("minidiff.")}
 
 
@@ -75,3 +77,15 @@ def test_no_import_runs_upwards(path):
     here = layer_of(name)
     above = sorted(other for other in imported(path) if layer_of(other) > here)
     assert above == [], f"minidiff.{name} imports what stands above it"
+
+
+REFERENCE = {"diffusers", "transformers", "accelerate"}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_no_reference_library_is_imported(path):
+    """Anywhere, inside functions too: what they do is written out here."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+        assert not REFERENCE & {name.split(".")[0] for name in names}

@@ -4,10 +4,13 @@ import re
 
 import pytest
 
+from minidiff.errors import UserError
 from minidiff.grade.exercises import all_exercises
+from minidiff.lessons import run
 from minidiff.lessons.chapters import LESSONS, Chapter, find_chapters
 from minidiff.lessons.lint import question_faults
 from minidiff.lessons.questions import ASK, predict, questions
+from minidiff.lessons.times import write_times
 
 CONTENTS = (LESSONS / "README.md").read_text(encoding="utf-8")
 ORDER = re.findall(r"^\| \d\d \| \[[^\]]+\]\((\d\d-[^)]+\.md)\)", CONTENTS, re.MULTILINE)
@@ -36,8 +39,28 @@ def test_each_exercise_is_in_the_table_and_named_in_its_chapter(name):
     assert f"make grade EX={name}`" in (LESSONS / ROWS[name]).read_text(encoding="utf-8")
 
 
-def test_the_table_has_no_exercise_that_is_none():
-    assert set(ROWS) == set(all_exercises())
+def test_the_table_has_each_exercise_once_and_none_that_is_none():
+    assert sorted(re.findall(r"^\| `(\w+)` \|", CONTENTS, re.MULTILINE)) == sorted(all_exercises())
+
+
+def test_times_are_written_into_the_contents(tmp_path):
+    path = tmp_path / "README.md"
+    path.write_text(re.sub(r"\S+ / \S+ \|", "– / – |", CONTENTS), encoding="utf-8")
+    write_times("idle", {"05": 30.6}, path)
+    row = next(row for row in path.read_text("utf-8").split("\n") if row.startswith("| 05 |"))
+    assert " | 31 / – | <img " in row and "together: – / – s" in path.read_text("utf-8")
+
+    everywhere = {name[:2]: 40.0 for name in ORDER}
+    write_times("busy", everywhere, path)
+    write_times("idle", everywhere | {"05": 20.0}, path)
+    text = path.read_text("utf-8")
+    assert f"together: {40 * len(ORDER) - 20:,} / {40 * len(ORDER):,} s" in text
+    assert "| 20 / 40 |" in text and text.count("| 40 / 40 |") == len(ORDER) - 1
+
+
+def test_a_look_without_a_run_has_no_times_to_write():
+    with pytest.raises(UserError, match="--check runs nothing"):
+        run.main(["03"], check=True, times="idle")
 
 
 # --- questions that a run checks by number -------------------------------------------------------

@@ -1,6 +1,7 @@
 """The page of `make play` without a browser and without gradio: guard, texts, formulas, words."""
 
 import asyncio
+import re
 import shlex
 import socket
 
@@ -11,6 +12,8 @@ from minidiff.cli import make_parser
 from minidiff.errors import UserError
 from minidiff.grade.mistakes.catalogue import CATALOGUE
 from minidiff.io.shipped import shipped_text
+from minidiff.lessons.chapters import Chapter
+from minidiff.lessons.lint import without_code
 from minidiff.play import book, copyable, formula, live, server, show, texts
 from minidiff.play.bench import Event
 from minidiff.play.guard import HEADERS, Guard
@@ -324,6 +327,9 @@ def test_the_python_to_copy_runs(monkeypatch):
 def test_a_chapter_on_the_page_links_nothing_that_is_not_there(chapter):
     links, text = book.page_of(chapter.number)
     assert "](figures/" not in text and 'src="figures/' not in text
+    prose = without_code(Chapter(chapter.path, text).prose)
+    for target in re.findall(r"\]\(([^)\s]+)\)", prose):
+        assert target.startswith(("/?tab=", "/gradio_api/file=", "https://", "#")), target
     for name in book.mistakes_of(chapter):
         assert f"/?tab=equation&mistake={name}" in links
 

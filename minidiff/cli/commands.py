@@ -127,11 +127,13 @@ def check_ending(path: str) -> None:
 
 
 def lessons_sync(numbers: list[str], ship: bool) -> list[Path]:
-    """Copies in chapters from the package, missing stubs; with `ship` the packed package too."""
+    """Chapters' copies of code and links to the page, missing stubs, and the packed package."""
     need_clone("the lessons")
     from minidiff.grade.solutions import files_to_ship, write_stubs
     from minidiff.io.shipped import ship as pack
     from minidiff.lessons import sources
+    from minidiff.play import targets
 
+    targets.sync(numbers)
     packed = pack(files_to_ship()) if ship else None
     return [*(sources.sync(numbers) or []), *([packed] if packed else []), *write_stubs()]

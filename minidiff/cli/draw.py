@@ -17,8 +17,8 @@ from minidiff.errors import UserError
 from minidiff.figures.grids import enlarge, picture, save_gif, save_png
 from minidiff.io.devices import my_share, place_in_team
 from minidiff.sampling import Step
+from minidiff.stage2.upscaler import Upscaler, check_level
 from minidiff.studio import Job, Studio, open_studio
-from minidiff.upscaler import Upscaler, check_level
 from minidiff.views import find_view
 
 WALK = ("steps", "sampler", "spacing", "eta", "limit", "guidance")

@@ -56,10 +56,11 @@ EDITION_A = option("--edition", default="fa24", help="of the course: fa24 (defau
 EDITION_B = option("--edition", default="fa24", help="of the course: fa24 (default) or fa25, flow")
 TRAINED = option("--weights", metavar="DIR", help="trained models; default: weights/mnist")
 DTYPE = option("--dtype", type=dtype, help="fp32, fp16 or bf16; default: fp32, on cuda as stored")
+SECOND = option(
+    "--weights-2", metavar="DIR", help="the second stage; default: the one beside the first"
+)
 STAGE_2 = [
-    option(
-        "--weights-2", metavar="DIR", help="the second stage; default: the one beside the first"
-    ),
+    SECOND,
     option(
         "--level",
         type=int,

@@ -17,6 +17,7 @@ from minidiff.cli.options import (
     IMAGE,
     MNIST_DEVICE,
     NUMBERS,
+    SECOND,
     TRAINED,
     UPSCALING,
     Option,
@@ -258,6 +259,12 @@ VERBS = {
             NUMBERS,
             option("--check", action="store_true", help="look at everything, run nothing"),
             option("--ask", action="store_true", help="answer the chapters' questions yourself"),
+            option(
+                "--times",
+                choices=("idle", "busy"),
+                help="write what each chapter took into the book's contents, as that of a machine"
+                " that does nothing else, or of a busy one",
+            ),
         ],
         "lessons 05",
     ),
@@ -304,10 +311,16 @@ VERBS = {
             DEVICE,
             DTYPE,
             EMBEDDINGS,
+            SECOND,
             option("--port", type=int, metavar="N", help="default: 7860, or one that is free"),
             option("--no-browser", action="store_true", help="only print the address"),
+            option(
+                "--open",
+                metavar="WHAT",
+                help="what it shows first: a mistake of the catalogue, a tab, a chapter's number",
+            ),
         ],
-        "play --weights weights/IF-I-M-v1.0",
+        "play --open mean-x0-no-root",
     ),
     "weights pull": Verb(
         "fetch an official model: only what is needed, resumed when it breaks off",

@@ -26,7 +26,6 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from minidiff.cascade import enlarge
 from minidiff.deepfloyd.t5 import T5Config, T5Encoder
 from minidiff.deepfloyd.tokenizer import Tokenizer
 from minidiff.deepfloyd.unet import UNet
@@ -37,6 +36,7 @@ from minidiff.emoji.export import WEIGHTS, load_exported
 from minidiff.emoji.prompts import read_prompts
 from minidiff.emoji.train import HybridLoss, Run, family_weights, start_from_zero
 from minidiff.equations import forward_process
+from minidiff.stage2.cascade import enlarge
 
 RECIPE_2 = Path(__file__).with_name("recipe-256.json")
 TRIED = 2  # places for each crop: the busiest is taken, or half of all would be plain white

@@ -26,8 +26,8 @@ from minidiff.io.pictures import read_mask, read_picture
 from minidiff.io.shipped import shipped_equations
 from minidiff.model import Model, load
 from minidiff.sampling import Step
+from minidiff.stage2.upscaler import Upscaler
 from minidiff.studio import SEED
-from minidiff.upscaler import Upscaler
 from minidiff.views import View, find_view
 from minidiff.weights.known import has_second
 
@@ -380,17 +380,22 @@ def hybrids(studio: Easel) -> list[Figure]:
     far, near, seeds = map(list, zip(*studio.prompts.hybrids))
     guidance = Hybrid(studio.cond(far), studio.cond(near), studio.cond([""] * len(seeds)), SCALE)
     steps = studio.record("1.9", studio.job(guidance, seeds))
-    large = [enlarge(picture(x), 4) for x in steps[-1].x]
-    small = [p.resize((32, 32), Image.Resampling.LANCZOS) for p in large]
-    texts = [[f"close: “{p}”" for p in near], [f"from afar: “{p}”" for p in far]]
-    sheet = draw_grid([large, small], captions=texts)
     return [
         studio.save(
-            "1.9-hybrids.png", sheet, "Large, and as from across the room.",
+            "1.9-hybrids.png", near_and_far(steps[-1].x, near, far),
+            "Large, and as from across the room.",
             "Three hybrid pictures, large and small.", seed=seeds, prompts=studio.prompts.hybrids,
         ),
         studio.save_walk("1.9.gif", steps, "Step by step.", "Noise clearing into the hybrids."),
     ]  # fmt: skip
+
+
+def near_and_far(x: Tensor, near: list[str], far: list[str]) -> Image.Image:
+    """Hybrids (B, 3, H, W) as they are looked at from close by, and below as from afar."""
+    large = [enlarge(picture(p), 4) for p in x]
+    small = [p.resize((32, 32), Image.Resampling.LANCZOS) for p in large]
+    texts = [[f"close: “{p}”" for p in near], [f"from afar: “{p}”" for p in far]]
+    return draw_grid([large, small], captions=texts)
 
 
 # --- the report -----------------------------------------------------------------------------------

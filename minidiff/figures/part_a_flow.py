@@ -19,13 +19,14 @@ from tqdm import tqdm
 from minidiff import ode
 from minidiff.equations import linear_velocity
 from minidiff.figures.easel import Easel, sheet_of
-from minidiff.figures.grids import draw_grid, enlarge, picture, save_gif
+from minidiff.figures.grids import draw_grid, picture, save_gif
 from minidiff.figures.page import Figure
 from minidiff.figures.part_a import (
     DEMO_PROMPTS,
     INPUTS,
     OFFICIAL_PROMPTS,
     mse,
+    near_and_far,
     read,
     weight_files,
     with_subject,
@@ -276,13 +277,10 @@ def hybrids(studio: Easel) -> list[Figure]:
     uncond = studio.cond([""] * len(seeds))
     guidance = Hybrid(studio.cond(far), studio.cond(near), uncond, HYBRID_W + 1)
     x = walk(studio, "3.4", studio.noise(seeds).draw(), guidance)[-1]
-    large = [enlarge(picture(p), 4) for p in x]
-    small = [p.resize((32, 32), Image.Resampling.LANCZOS) for p in large]
-    texts = [[f"close: “{p}”" for p in near], [f"from afar: “{p}”" for p in far]]
-    sheet = draw_grid([large, small], captions=texts)
     return [
         studio.save(
-            "3.4-hybrids.png", sheet, f"Large, and as from across the room, w = {HYBRID_W:g}.",
+            "3.4-hybrids.png", near_and_far(x, near, far),
+            f"Large, and as from across the room, w = {HYBRID_W:g}.",
             "Two hybrid pictures, large and small.", seed=seeds, prompts=pairs,
         )
     ]  # fmt: skip

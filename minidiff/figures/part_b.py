@@ -4,7 +4,7 @@ Everything is made anew from the final weights, except what an earlier epoch dre
 are the sheets that training wrote, see `minidiff/digits/samples.py`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -56,15 +56,22 @@ def main(
     )
 
 
-def topics(weights: Path, out: Path, device: str) -> list[Topic]:
-    """The sections in the course's order. Models are loaded when first needed."""
+def open_models(edition: str, weights: Path, device: str) -> Callable[[str], nn.Module]:
+    """An edition's models by their names, read once; all of them are there and whole before the
+    first picture is drawn."""
 
     @cache
     def model(name: str) -> nn.Module:
         return load_model(weights / f"{name}.safetensors", device)
 
-    for name in EDITIONS["fa24"]:
-        model(name)  # all of them are there and whole before the first picture is drawn
+    for name in EDITIONS[edition]:
+        model(name)
+    return model
+
+
+def topics(weights: Path, out: Path, device: str) -> list[Topic]:
+    """The sections in the course's order."""
+    model = open_models("fa24", weights, device)
     return [
         *denoiser_topics(model, weights, out),
         Topic("2.2", "2.2 Training the time-conditioned UNet",

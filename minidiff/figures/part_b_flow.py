@@ -4,7 +4,6 @@ t = 0 is noise and t = 1 is clean. How long a model was trained is read from its
 sheets that training wrote, never assumed: every caption says the epochs that it shows.
 """
 
-from functools import cache
 from itertools import islice
 from pathlib import Path
 
@@ -23,7 +22,7 @@ from minidiff.figures.part_b import DIGITS, SEEDS, tiles
 from minidiff.figures.quality_flow import quality
 from minidiff.figures.report import Topic, draw_report, fingerprint
 from minidiff.mnist import flow
-from minidiff.mnist.checkpoint import EDITIONS, RECIPES, load_model
+from minidiff.mnist.checkpoint import EDITIONS, RECIPES
 from minidiff.mnist.data import WEIGHTS
 
 OUT = part_b.OUT / "fa25"
@@ -66,14 +65,8 @@ def main(
 
 
 def topics(weights: Path, out: Path, device: str) -> list[Topic]:
-    """The sections in the course's order. Models are loaded when first needed."""
-
-    @cache
-    def model(name: str) -> nn.Module:
-        return load_model(weights / f"{name}.safetensors", device)
-
-    for name in EDITIONS["fa25"]:
-        model(name)  # all of them are there and whole before the first picture is drawn
+    """The sections in the course's order."""
+    model = part_b.open_models("fa25", weights, device)
     shared = {topic.id: topic for topic in part_b.denoiser_topics(model, weights, out)}
     step = "x_{t+h} = x_t + h u_θ(x_t, t)"
     found = [

@@ -34,8 +34,8 @@ def form_faults(chapter: Chapter) -> Faults:
     lines = chapter.text.rstrip("\n").split("\n")
     if not re.fullmatch(rf"# {chapter.number}\. \S.*", lines[0]):
         yield 1, f'the first line must be "# {chapter.number}. Title"'
-    if len(lines) < 3 or not re.fullmatch(r"\*CPU: .*[Ww]eights: .*[Ff]iles.*\*", lines[2]):
-        yield 3, 'the third line must be "*CPU: ... Weights: ... Files touched: ...*"'
+    if len(lines) < 3 or not re.fullmatch(r"\*Weights: .*[Ff]iles.*\*", lines[2]):
+        yield 3, 'the third line must be "*Weights: ... Files touched: ...*"'
     if "README.md" not in lines[-1] or "|" not in lines[-1]:
         yield len(lines), "the last line must be the links previous | contents | next"
     words = len(re.findall(r"[A-Za-z][\w'-]*", without_code(chapter.prose)))

@@ -11,17 +11,29 @@ from minidiff.lessons.chapters import Chapter, find_chapters
 from minidiff.lessons.lint import lint
 from minidiff.lessons.questions import ASK
 from minidiff.lessons.sources import stale
+from minidiff.lessons.times import write_times
 
 
-def main(numbers: list[str] | None = None, check: bool = False, ask: bool = False) -> None:
+def main(
+    numbers: list[str] | None = None,
+    check: bool = False,
+    ask: bool = False,
+    times: str | None = None,
+) -> None:
     """Run the chapters with these numbers, all when none is given, then check their text.
 
     check  only look: links, pictures, maths, and code that is a copy of the package's
     ask    let the reader answer the chapters' "Predict" questions before the number is shown
+    times  "idle" or "busy": write what each chapter took into the book's contents
     UserError, after everything has been tried, when a chapter is wrong or fails.
     """
+    if check and times:
+        raise UserError("--check runs nothing, so there are no times; leave one of the two out")
     chapters = find_chapters(numbers)
-    failed = [] if check else [chapter.number for chapter in chapters if not run(chapter, ask)]
+    took = {} if check else {chapter.number: run(chapter, ask) for chapter in chapters}
+    failed = [number for number, seconds in took.items() if seconds is None]
+    if times:
+        write_times(times, {number: s for number, s in took.items() if s is not None})
     faults = [fault for chapter in chapters for fault in [*stale(chapter), *lint(chapter)]]
     for fault in faults:
         print(fault)
@@ -31,8 +43,8 @@ def main(numbers: list[str] | None = None, check: bool = False, ask: bool = Fals
         raise UserError(f"{len(faults)} faults in the lessons' text; they are listed above")
 
 
-def run(chapter: Chapter, ask: bool = False) -> bool:
-    """Whether the chapter ran to its end: on the CPU, two threads, the weights that ship."""
+def run(chapter: Chapter, ask: bool = False) -> float | None:
+    """Run it on the CPU, two threads, the weights that ship: seconds, None where it failed."""
     environment = {**os.environ, "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "2")}
     for name in ("MINIDIFF_WEIGHTS", "MINIDIFF_EMBEDDINGS", ASK):
         environment.pop(name, None)
@@ -42,6 +54,6 @@ def run(chapter: Chapter, ask: bool = False) -> bool:
     begun = time.perf_counter()
     command = [sys.executable, "-m", "minidiff.lessons.execute", str(chapter.path)]
     done = subprocess.run(command, cwd=ROOT, env=environment)
-    word = "ok" if done.returncode == 0 else "FAILED"
-    print(f"--- {chapter.number} {word}, {time.perf_counter() - begun:.0f} s", flush=True)
-    return done.returncode == 0
+    seconds, right = time.perf_counter() - begun, done.returncode == 0
+    print(f"--- {chapter.number} {'ok' if right else 'FAILED'}, {seconds:.0f} s", flush=True)
+    return seconds if right else None

@@ -5,6 +5,7 @@ import re
 from minidiff.grade.exercises import all_exercises
 from minidiff.grade.mistakes.catalogue import CATALOGUE
 from minidiff.lessons.chapters import LESSONS, Chapter, find_chapters
+from minidiff.play.targets import HERE
 
 
 def title_of(chapter: Chapter) -> str:
@@ -17,6 +18,9 @@ def page_of(number: str) -> tuple[str, str]:
     text = re.sub(r"\]\(figures/([\w.-]+)\)", figure, chapter.text)
     text = re.sub(r'src="figures/([\w.-]+)"', lambda m: f'src="{figure_url(m[1])}"', text)
     text = re.sub(r"\]\((\d\d)-[\w-]+\.md(#[\w-]+)?\)", r"](/?tab=read&chapter=\1)", text)
+    text = text.replace(f"]({HERE}/?", "](/?")  # on whatever port the page is
+    text = text.replace("](README.md)", "](/?tab=read&chapter=00)")
+    text = re.sub(r"\[([^\]\n]+)\]\((?:\.\./|exercises/|\w+\.py)[^)\s]*\)", r"\1", text)  # files
     return mistake_links(chapter), re.sub(r"<!--.*?-->\n?", "", text)
 
 

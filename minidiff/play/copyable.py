@@ -17,9 +17,12 @@ def command(verb: str, *given: str, **words) -> str:
     """`python -m minidiff sample "a cat" --seeds 180 ...`, ready for a shell."""
     parts = ["python", "-m", "minidiff", verb, *map(str, given)]
     for name, value in words.items():
-        if value in (None, ""):
+        if value is None or value == "":
             continue
         option = "--" + name.replace("_", "-")
+        if value is True:
+            parts.append(option)
+            continue
         values = value if isinstance(value, list) else [value]
         # a text that begins with a dash would be taken for an option
         single = len(values) == 1 and str(values[0]).startswith("-")

@@ -3,11 +3,14 @@
 import threading
 import time
 import traceback
+import warnings
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import wraps
 
 import numpy as np
+from torch import Tensor
 
 from minidiff.equations import posterior_mean
 from minidiff.errors import UserError
@@ -17,7 +20,7 @@ from minidiff.studio import Job, Studio
 
 VIEWS = {  # what the slider can show of a step, and what it is called
     "x": "after the step",
-    "x_t": "x_t, before it",
+    "x_t": "before it (x_t)",
     "x0": "estimate of x0",
     "eps": "noise estimate",
     "v": "variance",
@@ -66,8 +69,10 @@ class Record:
     began: float = field(default_factory=time.monotonic)
     steps: list[Kept] = field(default_factory=list)
     stopped: bool = False
+    last: Tensor | None = None  # the pictures as they stand, (B, 3, H, W) in [-1, 1]
 
     def add(self, step: Step) -> None:
+        self.last = step.x
         moved = {"x0": step.x0, "eps": step.eps / NOISE_RANGE, "v": step.v}
         pictures = {"x": to_bytes(step.x), "x_t": to_bytes(step.x_t)}
         for name, rows in moved.items():
@@ -139,6 +144,16 @@ def sentence(error: BaseException) -> str:
         return "not enough memory: ask for fewer pictures at once"
     traceback.print_exception(error)
     return f"something is wrong with the page itself ({type(error).__name__}: {error})"
+
+
+@contextmanager
+def remarks() -> Iterator[list[str]]:
+    """What is warned of within the block, such as words that a model does not know, in a list."""
+    said: list[str] = []
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield said
+    said += dict.fromkeys(str(w.message) for w in caught if w.category is UserWarning)
 
 
 def told(show: Callable[[str], object]):

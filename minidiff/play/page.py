@@ -18,13 +18,13 @@ from minidiff.play.tabs import (
     inpainting,
     read,
     sample,
+    second,
 )
+from minidiff.play.targets import TITLES
 from minidiff.studio import Studio
 
 STYLE = Path(__file__).with_name("page.css")
-TABS = {
-    tab.ID: tab for tab in (sample, equation, drawing, inpainting, illusions, digits, read)
-}  # fmt: skip
+TABS = (sample, equation, drawing, inpainting, illusions, digits, second, read)
 
 
 def theme() -> gr.Theme:
@@ -34,11 +34,12 @@ def theme() -> gr.Theme:
     return gr.themes.Default(primary_hue="blue", font=fonts, font_mono=mono)
 
 
-def make_page(studio: Studio, weights: str | None, embeddings: str | None) -> gr.Blocks:
+def make_page(studio: Studio, weights=None, embeddings=None, weights_2=None) -> gr.Blocks:
     """All tabs over one studio. Loading of the weights begins now, beside the page."""
     common.in_background(bench.warm_up)
     common.in_background(lambda: studio.model.unet)
-    desk = common.Desk(studio, weights, embeddings)
+    desk = common.Desk(studio, weights, embeddings, weights_2)
+    tabs_here = [tab for tab in TABS if tab is not second or desk.upscaler]
     with gr.Blocks(title="minidiff", analytics_enabled=False) as page:
         gr.Markdown(
             f"# minidiff\nDraw with `{studio.model.name}`, change an equation, and watch what"
@@ -46,18 +47,22 @@ def make_page(studio: Studio, weights: str | None, embeddings: str | None) -> gr
         )
         with gr.Tabs() as tabs:
             opened = []
-            for name, tab in TABS.items():
-                with gr.Tab(tab.TITLE, id=name):
+            for tab in tabs_here:
+                with gr.Tab(TITLES[tab.ID], id=tab.ID):
                     opened += tab.build(desk)
-        page.load(open_page, None, [tabs, *opened], queue=False, show_progress="hidden")
+
+        def first(request: gr.Request) -> list:  # Gradio reads its arguments: no partial
+            return open_page(tabs_here, dict(request.query_params))
+
+        page.load(first, None, [tabs, *opened], queue=False, show_progress="hidden")
         page.unload(desk.forget)
     page.queue(default_concurrency_limit=4)
     return page
 
 
-def open_page(request: gr.Request) -> list:
+def open_page(tabs_here: list, query: dict[str, str]) -> list:
     """The tab that the address asks for, and what each tab shows at first."""
-    query = dict(request.query_params)
-    selected = query.get("tab") if query.get("tab") in TABS else sample.ID
-    updates = [update for tab in TABS.values() for update in tab.opened(query)]
+    wanted = query.get("tab")
+    selected = wanted if wanted in [tab.ID for tab in tabs_here] else sample.ID
+    updates = [update for tab in tabs_here for update in tab.opened(query)]
     return [gr.Tabs(selected=selected), *updates]

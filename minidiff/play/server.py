@@ -14,8 +14,8 @@ import webbrowser
 
 from minidiff.errors import UserError
 from minidiff.io.paths import ROOT
-
-PORT = 7860  # chapters link to it
+from minidiff.play.targets import PORT, query_of
+from minidiff.weights.known import second_folder
 
 
 def main(
@@ -25,18 +25,27 @@ def main(
     dtype=None,
     port: int | None = None,
     no_browser: bool = False,
+    open: str | None = None,
+    weights_2: str | None = None,
 ) -> None:
-    """Open the page and serve it until Ctrl-C. UserError without gradio, or for a taken port."""
+    """Open the page and serve it until Ctrl-C. open: what it shows first, see targets.py.
+
+    UserError without gradio, for a taken port, or for a target that is none.
+    """
     check_installed()
+    query = query_of(open) if open else ""
     sock = open_port(port)  # before the work
     import minidiff
 
     studio = minidiff.open(weights, device, dtype, embeddings)
-    app = make_app(studio, weights, embeddings, port=sock.getsockname()[1])
-    print(f"\n  {app.address}\n\nThe page runs what you type: keep this address to yourself.")
+    if open == "second" and weights_2 is None:
+        second_folder(studio.model.folder)  # or say that there is none
+    app = make_app(studio, weights, embeddings, sock.getsockname()[1], weights_2=weights_2)
+    address = f"{app.address}&{query}" if query else app.address
+    print(f"\n  {address}\n\nThe page runs what you type: keep this address to yourself.")
     print("Ctrl-C ends it.", flush=True)
     if not no_browser and has_screen():
-        threading.Timer(0.5, webbrowser.open, [app.address]).start()
+        threading.Timer(0.5, webbrowser.open, [address]).start()
     serve(app, sock)
 
 
@@ -45,9 +54,7 @@ def check_installed() -> None:
         raise UserError("the page needs gradio: `make play` installs it, or pip install '.[play]'")
 
 
-def make_app(
-    studio, weights: str | None, embeddings: str | None, port: int, token: str | None = None
-):
+def make_app(studio, weights, embeddings, port: int, token: str | None = None, weights_2=None):
     """The page behind its guard, as an ASGI application."""
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
@@ -59,7 +66,7 @@ def make_app(
 
     app = gradio.mount_gradio_app(
         fastapi.FastAPI(docs_url=None, redoc_url=None, openapi_url=None),
-        make_page(studio, weights, embeddings),
+        make_page(studio, weights, embeddings, weights_2),
         path="/",
         server_name="127.0.0.1",
         server_port=port,
@@ -85,6 +92,7 @@ def open_port(port: int | None) -> socket.socket:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             sock.bind(("127.0.0.1", number))
+            sock.listen()  # a browser that is early waits, and is not turned away
             return sock
         except (OSError, OverflowError) as error:
             sock.close()

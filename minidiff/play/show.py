@@ -2,7 +2,7 @@
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from html import escape
 
 import numpy as np
@@ -29,16 +29,26 @@ def strip(
     pictures: np.ndarray, captions: Sequence[str] = (), *, alt: str = "picture", side: int = SIDE
 ) -> str:
     """Pictures (B, H, W, 3) in a row that wraps; captions may be fewer, or none."""
-    cells = []
-    for i, pixels in enumerate(pictures):
-        caption = captions[i] if i < len(captions) else ""
-        name = f"{alt}: {caption}" if caption else f"{alt} {i + 1}"
-        below = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
-        cells.append(
-            f'<figure style="width:{side}px"><img src="{as_url(pixels)}" alt="{escape(name)}">'
-            f"{below}</figure>"
+    captions = [*captions, *[""] * len(pictures)]
+    return row(
+        figure(
+            pixels, captions[i], f"{alt}: {captions[i]}" if captions[i] else f"{alt} {i + 1}", side
         )
-    return f'<div class="strip">{"".join(cells)}</div>'
+        for i, pixels in enumerate(pictures)
+    )
+
+
+def figure(pixels: np.ndarray, caption: str, alt: str, side: int = SIDE) -> str:
+    """One picture (H, W, 3), side CSS pixels wide where there is room, and what stands under it."""
+    below = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
+    image = f'<img src="{as_url(pixels)}" alt="{escape(alt)}">'
+    return f'<figure style="width:{side}px">{image}{below}</figure>'
+
+
+def row(figures: Iterable[str]) -> str:
+    figures = list(figures)
+    few = " few" if len(figures) <= 4 else ""
+    return f'<div class="strip{few}">{"".join(figures)}</div>'
 
 
 def sheet(rows: Sequence[tuple[str, np.ndarray]], captions: Sequence[str] = (), side=SIDE) -> str:

@@ -3,7 +3,8 @@
     python -m tests.bench                      everything: some fifteen minutes
     python -m tests.bench step --models IF-I-M one part of it, one model
 
-Writes out/bench.json. LOG.md beside this file keeps what was measured and tried.
+Writes out/bench.json. Beside this file, LEADERBOARD.md has the records
+and LOG.md what was tried.
 """
 
 import argparse
@@ -25,7 +26,6 @@ PARTS = (
     "loop",
     "report",
     "norm",
-    "bits",
     "load",
     "text",
     "cold",
@@ -92,10 +92,6 @@ def run(part: str, options: argparse.Namespace):
         from tests.bench import norm
 
         return norm.measure()
-    if part == "bits":
-        from tests.bench import eight_bits
-
-        return eight_bits.measure(largest)
     if part == "cold":
         from tests.bench import cold
 

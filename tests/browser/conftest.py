@@ -4,6 +4,7 @@ import os
 import shutil
 import threading
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -26,20 +27,25 @@ def find_chromium() -> str | None:
 class Served:
     """The running page: its address, and its port."""
 
-    def __init__(self):
+    ports: ClassVar[list[int]] = []  # of all that run
+
+    def __init__(self, weights=None):
         import minidiff
         from minidiff.play.server import make_app, open_port, serve
 
         sock = open_port(0)
         self.port = sock.getsockname()[1]
-        self.guard = make_app(minidiff.open(), None, None, self.port)
+        self.ports.append(self.port)
+        self.studio = minidiff.open(weights)
+        self.guard = make_app(self.studio, weights, None, self.port)
         self.reached: list[tuple[str, str]] = []  # (method, path) of what the guard let through
         self.guard.app = self.counting(self.guard.app)
         threading.Thread(target=serve, args=(self.guard, sock), daemon=True).start()
 
     def counting(self, app):
         async def counted(scope, receive, send):
-            self.reached.append((scope.get("method", ""), scope.get("path", "")))
+            if scope["type"] != "lifespan":  # which is the server's own
+                self.reached.append((scope.get("method", ""), scope.get("path", "")))
             await app(scope, receive, send)
 
         return counted
@@ -55,6 +61,16 @@ def served() -> Served:
 
 
 @pytest.fixture(scope="session")
+def served_second(served, tmp_path_factory) -> Served:
+    """The same with a small random checkpoint, and a second stage beside it."""
+    from tiny_checkpoint import write_tiny_checkpoint, write_tiny_second
+
+    folder = tmp_path_factory.mktemp("weights")
+    write_tiny_second(folder / "IF-II-M-v1.0")
+    return Served(write_tiny_checkpoint(folder / "IF-I-M-v1.0"))
+
+
+@pytest.fixture(scope="session")
 def browser():
     api = pytest.importorskip("playwright.sync_api", reason="`make test-browser` installs it")
     path = find_chromium()
@@ -67,12 +83,14 @@ def browser():
 
 
 @pytest.fixture
-def page(served, browser):
+def page(served, browser, request):
     """A tab of its own. Afterwards: no error in the console, no request to anywhere else."""
+    if "served_second" in request.fixturenames:
+        request.getfixturevalue("served_second")
     context = browser.new_context(viewport={"width": WIDTHS[0], "height": 900})
     context.set_default_timeout(PATIENCE)
     page, wrong = context.new_page(), []
-    own = (f"http://127.0.0.1:{served.port}/", "data:", "blob:")
+    own = (*(f"http://127.0.0.1:{port}/" for port in served.ports), "data:", "blob:")
     page.on("request", lambda r: None if r.url.startswith(own) else wrong.append(r.url))
     page.on("console", lambda m: wrong.append(m.text) if m.type == "error" else None)
     page.on("pageerror", lambda error: wrong.append(str(error)))

@@ -18,7 +18,6 @@ from diffusers import (
 )
 from torch import Tensor
 
-from minidiff.cascade import DRAWING, EDITING, INPAINTING, upscale
 from minidiff.equations import dynamic_threshold
 from minidiff.guidance import CFG
 from minidiff.noise import SeededNoise
@@ -29,6 +28,7 @@ from minidiff.schedule import (
     named_timesteps,
     pipeline_pairs,
 )
+from minidiff.stage2.cascade import DRAWING, EDITING, INPAINTING, upscale
 from tests.by_rule import fill, values
 from tests.configs import UNETS
 from tests.parity.models import twin_unet

@@ -9,7 +9,7 @@ from minidiff.grade.expect import close, equal
 from minidiff.grade.inputs import ClosedFormSchedule, RuledNoise, cosine_abar, fill, values
 from minidiff.guidance import Guidance, Plain
 
-CASCADE, GUIDANCE = "minidiff/cascade.py", "minidiff/guidance.py"
+CASCADE, GUIDANCE = "minidiff/stage2/cascade.py", "minidiff/guidance.py"
 UNET = "minidiff/deepfloyd/unet.py"
 
 # --- the small picture --------------------------------------------------------------------------

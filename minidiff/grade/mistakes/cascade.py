@@ -5,7 +5,7 @@ from functools import partial
 from minidiff.grade.exercises import REFERENCE
 from minidiff.grade.mistakes.mutation import Mutation
 
-CASCADE, GUIDANCE = "minidiff/cascade.py", "minidiff/guidance.py"
+CASCADE, GUIDANCE = "minidiff/stage2/cascade.py", "minidiff/guidance.py"
 UNET = "minidiff/deepfloyd/unet.py"
 
 small = partial(Mutation, exercise="small_picture", file=CASCADE)

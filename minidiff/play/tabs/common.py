@@ -3,15 +3,22 @@
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
+from html import escape
 
 import gradio as gr
 
+from minidiff.errors import UserError
 from minidiff.lessons.chapters import find_chapters
 from minidiff.plan import read_defaults
-from minidiff.play.live import Stops
+from minidiff.play import show
+from minidiff.play.book import title_of
+from minidiff.play.live import Stops, remarks
 from minidiff.play.names import known_prompts
 from minidiff.samplers import SAMPLERS
-from minidiff.studio import Studio
+from minidiff.stage2.upscaler import Upscaler
+from minidiff.studio import SEED, Job, Studio
+from minidiff.weights.known import has_second
 
 MODEL = "model"  # all that draws waits in one queue: one model, one walk at a time
 QUIET = {"queue": False, "show_progress": "hidden"}  # of events that answer at once
@@ -21,10 +28,27 @@ FEW_STEPS, GOOD_SAMPLER = 12, "dpm++"  # where the checkpoint recommends a long 
 class Desk:
     """One studio, and who has asked it to stop."""
 
-    def __init__(self, studio: Studio, weights: str | None, embeddings: str | None):
+    def __init__(self, studio: Studio, weights=None, embeddings=None, weights_2=None):
         self.studio, self.weights, self.embeddings = studio, weights, embeddings
+        self.weights_2 = weights_2
         self.stops = Stops()
         self.prompts = known_prompts(studio.model)
+
+    @cached_property
+    def upscaler(self) -> Upscaler | None:
+        """The second stage: the one that was named, else the one beside the first, or none.
+
+        UserError for a folder that was named and is none; beside the first, it is left alone.
+        """
+        if self.weights_2 is None and not has_second(self.studio.model.folder):
+            return None
+        try:
+            return Upscaler(self.studio, self.weights_2)
+        except UserError as error:
+            if self.weights_2 is not None:
+                raise
+            print(f"The second stage beside {self.studio.model.folder} is left out: {error}")
+            return None
 
     @property
     def opened(self) -> dict[str, str]:
@@ -35,7 +59,14 @@ class Desk:
     @property
     def options(self) -> dict[str, str]:
         """The same as options of other verbs."""
-        return {name.replace("folder", "weights"): value for name, value in self.opened.items()}
+        words = {name.replace("folder", "weights"): value for name, value in self.opened.items()}
+        return words | ({"weights_2": str(self.weights_2)} if self.weights_2 else {})
+
+    def prepare(self, make: Callable[..., Job], *what, **how) -> tuple[Job, str]:
+        """A job, and as HTML what there is to say about its prompts."""
+        with remarks() as said:
+            job = make(*what, **how)
+        return job, "".join(show.note(f"Note: {sentence}") for sentence in said)
 
     def begin(self, request: gr.Request) -> Callable[[], bool]:
         return self.stops.begin(request.session_hash)
@@ -77,17 +108,15 @@ class WalkControls:
         }
 
 
-def walk_controls(desk: Desk, guidance: float | None = None, steps: int | None = None):
+def walk_controls(desk: Desk, guidance=None, steps=None, title="How it walks") -> WalkControls:
     """Steps, sampler, guidance, negative prompt; at first as the checkpoint recommends."""
     advice = read_defaults(desk.studio.model.folder)
-    few = advice.steps <= 25
-    with gr.Accordion("How it walks", open=False):
+    short = advice.steps == few(advice.steps)
+    with gr.Accordion(title, open=False):
         with gr.Row():
-            count = gr.Slider(
-                2, 100, value=steps or (advice.steps if few else FEW_STEPS), step=1, label="Steps"
-            )
+            count = gr.Slider(2, 100, value=steps or few(advice.steps), step=1, label="Steps")
             sampler = gr.Dropdown(
-                list(SAMPLERS), value=advice.sampler if few else GOOD_SAMPLER, label="Sampler"
+                list(SAMPLERS), value=advice.sampler if short else GOOD_SAMPLER, label="Sampler"
             )
         scale = gr.Slider(
             0, 15, value=guidance or advice.guidance, step=0.5, label="Guidance (1 is none)"
@@ -96,15 +125,32 @@ def walk_controls(desk: Desk, guidance: float | None = None, steps: int | None =
     return WalkControls([count, sampler, scale, negative])
 
 
+def few(steps: int) -> int:
+    """As many steps as a checkpoint recommends, or fewer where one would wait too long."""
+    return steps if steps <= 25 else FEW_STEPS
+
+
 def seed_controls(tries: int = 1, most: int = 8) -> list[gr.components.Component]:
     with gr.Row():
-        seed = gr.Number(180, label="Seed", precision=0)
+        seed = seed_box()
         count = gr.Slider(1, most, value=tries, step=1, label="Tries")
     return [seed, count]
 
 
-def seed_list(seed: float, count: float) -> list[int]:
-    return [int(seed or 0) + i for i in range(int(count))]
+def seed_box() -> gr.Number:
+    return gr.Number(SEED, label="Seed")
+
+
+def one_seed(seed: float | None) -> int:
+    if seed is None:
+        raise UserError("the seed is empty: type a whole number, 0 or more")
+    if seed != seed // 1:
+        raise UserError(f"a seed is a whole number, not {seed:g}")
+    return int(seed)
+
+
+def seed_list(seed: float | None, count: float) -> list[int]:
+    return [one_seed(seed) + i for i in range(int(count))]
 
 
 def buttons(word: str) -> tuple[gr.Button, gr.Button]:
@@ -125,7 +171,8 @@ def on_click(desk: Desk, button: gr.Button, stop: gr.Button, function, inputs, o
 
 def chapters(*numbers: str) -> None:
     """Links to the chapters that a tab is about."""
-    there = [chapter.number for chapter in find_chapters()]
-    numbers = tuple(number for number in numbers if number in there)
-    links = "".join(f' <a href="/?tab=read&chapter={n}">{n}</a>' for n in numbers)
-    gr.HTML(f'<p class="chapters">Chapters of the book: {links}</p>')
+    there = [chapter for chapter in find_chapters() if chapter.number in numbers]
+    links = " ".join(
+        f'<a href="/?tab=read&chapter={c.number}">{escape(title_of(c))}</a>' for c in there
+    )
+    gr.HTML(f'<p class="chapters">In the book: {links}</p>')

@@ -12,7 +12,7 @@ from minidiff.mnist.ddpm import class_walk, ddpm_schedule, time_walk
 from minidiff.play import live, show
 from minidiff.play.tabs import common
 
-ID, TITLE = "digits", "Digits"
+ID = "digits"
 WEIGHTS = ROOT / "weights" / "mnist"
 ALL = "all ten"
 DDPM, DDPM_PLAIN = "DDPM, told the digit", "DDPM, not told"
@@ -28,7 +28,7 @@ def build(desk: common.Desk) -> list:
             digit = gr.Dropdown([ALL, *map(str, range(10))], value=ALL, label="Digit")
             scale = gr.Slider(0, 10, value=5, step=0.5, label="Guidance γ (0 ignores the digit)")
             with gr.Row():
-                seed = gr.Number(180, label="Seed", precision=0)
+                seed = common.seed_box()
                 steps = gr.Slider(1, 300, value=50, step=1, label="Steps (flow only)")
             draw, stop = common.buttons("Draw")
         with gr.Column(scale=3, min_width=300):
@@ -49,8 +49,8 @@ def build(desk: common.Desk) -> list:
             if last or count % max(1, total * EVERY // 300) == 0:
                 said = f"stopped after step {count} of {total}" if count < total and last else (
                     f"{total} steps" if last else f"step {count} of {total}")  # fmt: skip
-                html = show.strip(show.to_bytes(x * 2 - 1), captions, alt="digit", side=84)
-                yield html, show.note(said, "" if last else "busy")
+                strip = show.strip(show.to_bytes(x * 2 - 1), captions, alt="digit", side=84)
+                yield f'<div class="ten">{strip}</div>', show.note(said, "" if last else "busy")
             if last:
                 return
 

@@ -8,7 +8,7 @@ from minidiff.grade.scenes import COURSE_STEPS, INPUTS
 from minidiff.play import copyable, live, show
 from minidiff.play.tabs import common
 
-ID, TITLE = "draw", "Draw and edit"
+ID = "draw"
 LEVELS = (1, 3, 5, 7, 10, 20)  # the course's i_start
 STEPS = 20  # enough to tell six levels apart
 SIDE = 256
@@ -30,8 +30,8 @@ def build(desk: common.Desk) -> list:
                 )  # fmt: skip
             prompt = common.prompt_box(desk, desk.prompts.examples[0], "What it shall become")
             with gr.Row():
-                seed = gr.Number(180, label="Seed", precision=0)
-                one = gr.Slider(0, COURSE_STEPS - 1, value=7, step=1, label="One i_start of 33")
+                seed = common.seed_box()
+                one = gr.Slider(0, COURSE_STEPS - 1, value=7, step=1, label="One level: i_start")
             walk = common.walk_controls(desk, steps=STEPS)
             six, stop = common.buttons("Edit from six levels")
             single = gr.Button("Edit from the one level")
@@ -51,14 +51,24 @@ def build(desk: common.Desk) -> list:
         original = painted(canvas)
         starts = levels_in(levels, how["steps"])
         words = {name: value for name, value in how.items() if value != ""}
-        call = {"i_start": list(starts.values()), "seeds": int(seed or 0), **words, **desk.options}
+        call = {
+            "i_start": list(starts.values()),
+            "seeds": common.one_seed(seed),
+            **words,
+            **desk.options,
+        }
         yield (
             None,
             show.note("beginning ...", "busy"),
             copyable.command("edit", "me.png", prompt or "", **call),
         )
-        job = desk.studio.editing(
-            original, prompt or "", int(seed or 0), i_start=list(starts.values()), **how
+        job, said = desk.prepare(
+            desk.studio.editing,
+            original,
+            prompt or "",
+            common.one_seed(seed),
+            i_start=list(starts.values()),
+            **how,
         )
         captions = [f"i_start {level}" for level in starts]
         given = show.to_bytes(job.original[:1])
@@ -66,7 +76,7 @@ def build(desk: common.Desk) -> list:
             last = record.steps[-1].pictures["x"]
             html = show.sheet([("your picture, as the model sees it", given)], side=112)
             html += show.strip(last, captions, alt="edited", side=150)
-            yield html, show.note(record.progress(), busy(record)), gr.skip()
+            yield html, said + show.note(record.progress(), busy(record)), gr.skip()
 
     wrong = live.told(lambda text: (gr.skip(), show.note(text, "wrong"), gr.skip()))
 

@@ -11,10 +11,11 @@ from minidiff.play.remote import Answerer
 from minidiff.play.tabs import common
 from minidiff.play.tabs.trial import Trial, scene_of
 
-ID, TITLE = "equation", "Change an equation"
+ID = "equation"
 START = "equations.py: posterior_mean"
 NONE = "(none)"
 STEPS = 10
+FIRST = "Press Run: the shipped code draws above, yours below, from the same seed."
 MATHS = [{"left": "$$", "right": "$$", "display": True}]
 
 
@@ -29,8 +30,8 @@ def build(desk: common.Desk) -> list:
             typeset = gr.Markdown(
                 latex_delimiters=MATHS, elem_id="equation-formula", elem_classes="formula"
             )
-            code = gr.Code(language="python", label="Yours", interactive=True, lines=14,
-                           elem_id="equation-code")  # fmt: skip
+            code = gr.Code(language="python", label="Yours", interactive=True, lines=7,
+                           wrap_lines=True, elem_id="equation-code")  # fmt: skip
             gr.Markdown("Escape, then Tab, leaves the editor. Nothing is written until you save.")
             run, stop = common.buttons("Run")
             with gr.Row():
@@ -48,7 +49,7 @@ def build(desk: common.Desk) -> list:
                     for i, p in enumerate(three_prompts(desk))
                 ]
                 with gr.Row():
-                    seed = gr.Number(180, label="Seed", precision=0)
+                    seed = common.seed_box()
                     steps = gr.Slider(
                         4, 33, value=STEPS, step=1, label="Steps of A.3 (below 33, x0 is clipped)"
                     )
@@ -63,7 +64,7 @@ def build(desk: common.Desk) -> list:
         how = {
             "scene": scene,
             "prompts": prompt_rows(first, second, third),
-            "seed": int(seed or 0),
+            "seed": common.one_seed(seed),
             "steps": int(steps),
             "weights": desk.weights,
             "own_unet": bench.needs_unet(where.file, scene),
@@ -119,7 +120,7 @@ def build(desk: common.Desk) -> list:
             return show.note(live.sentence(error), "wrong")
 
     save.click(keep, [place, code], state, **common.QUIET)
-    return [place, mistake, code, typeset]
+    return [place, mistake, code, typeset, state]
 
 
 def opened(query: dict) -> list:
@@ -128,11 +129,13 @@ def opened(query: dict) -> list:
     if name in CATALOGUE:
         key = str(texts.place_of(name))
         code = texts.with_mistake(name)
-        return [key, gr.Dropdown(mistakes_of(key), value=name), *shown(code)]
+        return [key, gr.Dropdown(mistakes_of(key), value=name), *shown(code), show.note(FIRST)]
     key = query.get("function", START)
     key = key if key in texts.all_places() else START
     code = texts.on_disk(texts.find_place(key))
-    return [key, gr.Dropdown(mistakes_of(key), value=NONE), *shown(code)]
+    said = show.note(f"The catalogue has no mistake {name!r} (any more).", "wrong") if name else ""
+    said += show.note(FIRST)
+    return [key, gr.Dropdown(mistakes_of(key), value=NONE), *shown(code), said]
 
 
 def shown(code: str) -> tuple[str, str]:

@@ -14,11 +14,16 @@ from minidiff.play.tabs import common
 from minidiff.play.tabs.drawing import busy
 from minidiff.views import VIEWS
 
-ID, TITLE = "illusions", "Illusions"
+ID = "illusions"
 KINDS = {
     "anagram": "turned (anagram)",
     "hybrid": "near and far (hybrid)",
     "factor": "grey and colour",
+}
+LABELS = {  # of the two prompts
+    "anagram": ("As it hangs", "Turned"),
+    "hybrid": ("From afar", "Close up"),
+    "factor": ("In grey", "In colour"),
 }
 TURN_FRAMES = 12
 FARTHEST = 8  # times smaller than close up
@@ -36,8 +41,10 @@ def build(desk: common.Desk) -> list:
             view = gr.Dropdown(
                 [name for name in VIEWS if name != "identity"], value="flip", label="View"
             )
-            a = common.prompt_box(desk, first, "As it hangs, from afar, or in grey")
-            b = common.prompt_box(desk, second, "Turned, close up, or in colour")
+            a, b = (
+                common.prompt_box(desk, prompt, label)
+                for prompt, label in zip((first, second), LABELS["anagram"])
+            )
             seeds = common.seed_controls(tries=2, most=4)
             walk = common.walk_controls(desk, guidance=4.0 if desk.prompts.free else None, steps=20)
             draw, stop = common.buttons("Draw")
@@ -63,10 +70,10 @@ def build(desk: common.Desk) -> list:
             None,
             call_of(desk, kind, view, a, b, numbers, how),
         )
-        job = job_of(desk, kind, view, a or "", b or "", numbers, how)
+        job, said = desk.prepare(job_of, desk, kind, view, a or "", b or "", numbers, how)
         for record in live.walk(desk.studio, job, [f"seed {n}" for n in numbers], stopped):
             x = record.steps[-1].pictures["x"]
-            yield large(x), show.note(record.progress(), busy(record)), gr.skip(), gr.skip()
+            yield large(x), said + show.note(record.progress(), busy(record)), gr.skip(), gr.skip()
         yield gr.skip(), gr.skip(), {"x": x, "turned": False}, gr.skip()
 
     inputs = [kind, view, a, b, *seeds, *walk.components]
@@ -93,11 +100,17 @@ def build(desk: common.Desk) -> list:
         step_back, [kind, kept, distance], pictures, queue=False, show_progress="hidden",
         trigger_mode="always_last",
     )  # fmt: skip
+
+    def show_controls(kind):
+        a, b = (gr.update(label=label) for label in LABELS[kind])
+        turned = "Turn it" if kind == "anagram" else "Take the colour away"
+        far = gr.update(visible=kind == "hybrid", value=0)
+        turn = gr.update(visible=kind != "hybrid", value=turned)
+        return a, b, gr.update(visible=kind == "anagram"), turn, far
+
     kind.change(
-        lambda kind: (gr.update(visible=kind == "anagram"), gr.update(visible=kind != "hybrid"),
-                      gr.update(visible=kind == "hybrid", value=0)),
-        kind, [view, turn, distance], queue=False, show_progress="hidden",
-    )  # fmt: skip
+        show_controls, kind, [a, b, view, turn, distance], queue=False, show_progress="hidden"
+    )
     return []
 
 

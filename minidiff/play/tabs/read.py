@@ -5,7 +5,7 @@ import gradio as gr
 from minidiff.lessons.chapters import find_chapters
 from minidiff.play.book import page_of, title_of
 
-ID, TITLE = "read", "Read"
+ID = "read"
 MATHS = [
     {"left": "$$", "right": "$$", "display": True},
     {"left": "$", "right": "$", "display": False},

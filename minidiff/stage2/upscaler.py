@@ -13,13 +13,13 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from minidiff.cascade import enlarge as enlarged
-from minidiff.cascade import first_step, recommended, upscale
 from minidiff.deepfloyd.unet import Cond
 from minidiff.errors import UserError
 from minidiff.guidance import Plain
 from minidiff.io.devices import free_memory
 from minidiff.model import load_second
+from minidiff.stage2.cascade import enlarge as enlarged
+from minidiff.stage2.cascade import first_step, recommended, upscale
 from minidiff.studio import SEED, Job, Pictures, Studio
 
 SPARE = 2 << 30  # bytes beside the weights of a network: activations at 256 pixels

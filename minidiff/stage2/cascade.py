@@ -13,41 +13,30 @@ Sources: Ho et al. 2021, cascaded diffusion, arXiv 2106.15282; Saharia et al. 20
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import replace
 from pathlib import Path
 
 import torch.nn.functional as F
 from torch import Tensor
 
-from minidiff.deepfloyd.checkpoint import read_json
 from minidiff.deepfloyd.unet import UNet
 from minidiff.equations import forward_process, inpaint_blend
 from minidiff.errors import UserError
 from minidiff.guidance import Guidance, Upscaled
 from minidiff.noise import SeededNoise
+from minidiff.plan import Defaults, read_defaults
 from minidiff.sampling import Step, denoise, noised_start, one_mask_each
 from minidiff.schedule import Pairs, Schedule
 
-
-@dataclass(frozen=True)
-class Defaults:
-    """How the official pipelines walk the second stage. strength: the share that is walked."""
-
-    steps: int
-    level: int  # how much noise the small picture gets, as a timestep
-    strength: float = 1.0
-    guidance: float = 4.0
-
-
-DRAWING, EDITING, INPAINTING = Defaults(50, 250), Defaults(50, 250, 0.8), Defaults(100, 0, 0.8)
-KINDS = {"editing": EDITING, "inpainting": INPAINTING}  # whatever else is drawn: DRAWING
+# How the official pipelines walk the second stage; whatever is not one of KINDS is DRAWING.
+DRAWING = Defaults(steps=50, guidance=4.0, level=250)
+EDITING, INPAINTING = replace(DRAWING, strength=0.8), Defaults(100, guidance=4.0, strength=0.8)
+KINDS = {"editing": EDITING, "inpainting": INPAINTING}
 
 
 def recommended(folder: Path, kind: str) -> Defaults:
     """The official pipeline's values, or those of the checkpoint's own sampling.json."""
-    usual, file = KINDS.get(kind, DRAWING), folder / "sampling.json"
-    raw = read_json(file) if file.is_file() else {}
-    return replace(usual, **{f.name: raw[f.name] for f in fields(usual) if f.name in raw})
+    return read_defaults(folder, KINDS.get(kind, DRAWING))
 
 
 def first_step(steps: int, strength: float) -> int:
