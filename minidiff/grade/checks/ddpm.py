@@ -459,7 +459,8 @@ def guided_trial(code, draw):
     unet = Told().train(draw.choice("in training before", (True, False)))
     c = torch.tensor(draw.wholes("digits", draw.batch, 0, 9))
     each = draw.numbers("scales", draw.batch, 0, 8)
-    scale = draw.choice("guidance_scale", (torch.tensor(each), 0.0, 1.0, 7, None))
+    each = torch.tensor(each)
+    scale = draw.choice("guidance_scale", (each, 0.0, each, 1.0, 7, None))
     more = size if scale is None else size | {"guidance_scale": scale}
     frames = list(code.class_walk(unet, short(draw), c, seeds, **more))
     return {f"the picture after {i} steps": x for i, x in enumerate(frames)}
