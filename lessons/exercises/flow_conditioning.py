@@ -16,7 +16,8 @@ from torch import Tensor
 from minidiff.grade.stub import YourTurnError
 from minidiff.mnist.ddpm import Example, squared_error
 from minidiff.mnist.flow import flow_example
-from minidiff.mnist.unet import ClassConditionalUNet, TimeConditionalUNet as AddedTimeUNet, concat
+from minidiff.mnist.unet import ClassConditionalUNet, concat
+from minidiff.mnist.unet import TimeConditionalUNet as AddedTimeUNet
 
 
 class TimeConditionalUNet(AddedTimeUNet):

@@ -160,8 +160,8 @@ def all_zero(got: Tensor, due: Tensor) -> bool:
 FACTS = [
     ("another-dtype", "The numbers are right and the dtype is not: it must follow the dtype that "
      "the task names, the input's in most cases.", only_dtype),
-    ("another-shape", "The numbers are right and in their order, but the shape is another: there is "
-     "an axis too many or too few.", only_shape),
+    ("another-shape", "The numbers are right and in their order, but the shape is another: there "
+     "is an axis too many or too few.", only_shape),
     ("no-gradient", "The numbers are right, but nothing can be trained through them: look for "
      "no_grad, detach, .data or .item().", only_gradient),
     ("graph-kept", "Sampling needs no gradients: without torch.no_grad() every step is kept in "

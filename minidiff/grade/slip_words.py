@@ -90,7 +90,7 @@ FOR_ALL = [  # an argument, from the first line on
     ("{0}.mT", "the last two axes of {0} have changed places."),
     ("{0}[:, :1]", "the first channel (or head) of {0} is used for all."),
     ("[*reversed({0})]", "{0} is used in the opposite order."),
-    ("{0} if isinstance({0}, (int, float)) else {0}[:1]", "the first {0} is used for all pictures."),
+    ("{0}[:1] if hasattr({0}, 'shape') else {0}", "the first {0} is used for all pictures."),
     ("{0}[:1].expand_as({0})", "the first {0} is used for all pictures."),
     ("{0}[-1:]", "the last {0} is used for all pictures."),
     ("{0}.mean()", "{0} is averaged before it is used."),
