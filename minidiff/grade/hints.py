@@ -339,7 +339,8 @@ def pairs_of_rank(slips: list[Slip], total: int) -> Iterator[tuple[Slip, Slip]]:
 KINDS = [  # the commoner first
     "hard-coded", "root-missing", "parentheses", "root-before", "arguments-swapped", "order",
     "another-operator", "left-out", "sides-swapped", "call-missing", "off-by-one",
-    "not-handed-on", "first-rows", "another-call", "step-missing", "noise-of-others", "argument-changed", "truth", "comparison",
+    "not-handed-on", "first-rows", "another-call", "step-missing", "noise-of-others",
+    "argument-changed", "truth", "comparison",
     "condition", "sign", "index", "slice", "result-changed", "no-grad-missing", "another-number",
     "one-plus", "squared", "root-added", "root-inverted", "another-name", "name-changed",
     "something-added",

@@ -294,6 +294,35 @@ FLOW_VERSIONS = [
         picture="Slightly soft; at the last step the network is asked beyond what it learned.",
     ),
     euler(
+        name="steps-all-alike",
+        old=WHOLE,
+        new="    n = round((1 - t_start) / step_size)\n"
+        "    return [t_start + (1 - t_start) * i / n for i in range(n)] + [1.0]\n" + WHOLE,
+        caught_by=UPDATES,
+        hint="The way is cut into equal steps; the size that was asked for is kept, but in the "
+        "last.",
+        picture="From t = .93 three steps in place of four; hardly to be seen.",
+    ),
+    euler(
+        name="first-step-for-all",
+        old=WALK,
+        new=WALK.replace("t_next - t", "times[1] - times[0]"),
+        caught_by=REFERENCE,
+        hint="Every step is as long as the first; each has the length between its two times.",
+        picture="From t = .93 too far: overshot by the part of a step that is left.",
+    ),
+    euler(
+        name="velocity-of-the-start",
+        old=START + "    yield x\n",
+        new=START
+        + "    velocity = (lambda field, start: lambda _, t: field(start, t))(velocity, x)\n"
+        "    yield x\n",
+        caught_by=REFERENCE,
+        hint="The velocity is asked about the picture where the walk began, not about the present "
+        "one.",
+        picture="A blur of many digits, as in one long step.",
+    ),
+    euler(
         name="walk-forgets-its-start",
         old=START + "    yield x\n",
         new=START,
