@@ -24,13 +24,11 @@ def build(desk: common.Desk) -> list:
     with gr.Row():
         with gr.Column(scale=3, min_width=300):
             place = gr.Dropdown(list(texts.all_places()), value=START, label="Function")
-            mistake = gr.Dropdown(
-                mistakes_of(START), value=NONE, label=f"Load one of {len(CATALOGUE)} known mistakes"
-            )
+            mistake = gr.Dropdown(mistakes_of(START), value=NONE, label="Load a known mistake")
             typeset = gr.Markdown(
                 latex_delimiters=MATHS, elem_id="equation-formula", elem_classes="formula"
             )
-            code = gr.Code(language="python", label="Yours", interactive=True, lines=7,
+            code = gr.Code(language="python", label="Yours", interactive=True, lines=5,
                            wrap_lines=True, elem_id="equation-code")  # fmt: skip
             gr.Markdown("Escape, then Tab, leaves the editor. Nothing is written until you save.")
             run, stop = common.buttons("Run")
