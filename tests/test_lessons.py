@@ -4,7 +4,9 @@ import re
 
 import pytest
 
+from minidiff.errors import UserError
 from minidiff.grade.exercises import all_exercises
+from minidiff.lessons import run
 from minidiff.lessons.chapters import LESSONS, Chapter, find_chapters
 from minidiff.lessons.lint import question_faults
 from minidiff.lessons.questions import ASK, predict, questions
@@ -54,6 +56,11 @@ def test_times_are_written_into_the_contents(tmp_path):
     text = path.read_text("utf-8")
     assert f"together: {40 * len(ORDER) - 20:,} / {40 * len(ORDER):,} s" in text
     assert "| 20 / 40 |" in text and text.count("| 40 / 40 |") == len(ORDER) - 1
+
+
+def test_a_look_without_a_run_has_no_times_to_write():
+    with pytest.raises(UserError, match="--check runs nothing"):
+        run.main(["03"], check=True, times="idle")
 
 
 # --- questions that a run checks by number -------------------------------------------------------

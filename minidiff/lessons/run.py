@@ -27,6 +27,8 @@ def main(
     times  "idle" or "busy": write what each chapter took into the book's contents
     UserError, after everything has been tried, when a chapter is wrong or fails.
     """
+    if check and times:
+        raise UserError("--check runs nothing, so there are no times; leave one of the two out")
     chapters = find_chapters(numbers)
     took = {} if check else {chapter.number: run(chapter, ask) for chapter in chapters}
     failed = [number for number, seconds in took.items() if seconds is None]
