@@ -3,7 +3,9 @@
 import threading
 import time
 import traceback
+import warnings
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import wraps
 
@@ -142,6 +144,16 @@ def sentence(error: BaseException) -> str:
         return "not enough memory: ask for fewer pictures at once"
     traceback.print_exception(error)
     return f"something is wrong with the page itself ({type(error).__name__}: {error})"
+
+
+@contextmanager
+def remarks() -> Iterator[list[str]]:
+    """What is warned of within the block, such as words that a model does not know, in a list."""
+    said: list[str] = []
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield said
+    said += dict.fromkeys(str(w.message) for w in caught if w.category is UserWarning)
 
 
 def told(show: Callable[[str], object]):

@@ -92,6 +92,7 @@ def open_port(port: int | None) -> socket.socket:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             sock.bind(("127.0.0.1", number))
+            sock.listen()  # a browser that is early waits, and is not turned away
             return sock
         except (OSError, OverflowError) as error:
             sock.close()

@@ -44,7 +44,8 @@ class Served:
 
     def counting(self, app):
         async def counted(scope, receive, send):
-            self.reached.append((scope.get("method", ""), scope.get("path", "")))
+            if scope["type"] != "lifespan":  # which is the server's own
+                self.reached.append((scope.get("method", ""), scope.get("path", "")))
             await app(scope, receive, send)
 
         return counted

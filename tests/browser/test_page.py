@@ -1,8 +1,11 @@
 """What a person does on the page: every tab draws, stops, and says in words what went wrong."""
 
+import base64
 import http.client
+import io
 
 import pytest
+from PIL import Image
 
 from minidiff.play.targets import TITLES
 
@@ -30,9 +33,10 @@ def click(page, name: str) -> None:
     page.get_by_role("button", name=name, exact=True).locator("visible=true").click()
 
 
-def set_number(page, label: str, value: int) -> None:
+def set_number(page, label: str, value: int | str) -> None:
     """A slider's number field or a number field, by its label."""
-    field = page.locator(f"input[type=number][aria-label*='{label}']").locator("visible=true").first
+    field = page.get_by_label(label).and_(page.locator("input[type=number]"))
+    field = field.locator("visible=true").first
     field.wait_for()
     settle(page)
     field.fill(str(value))
@@ -116,12 +120,53 @@ def test_names_complete_as_one_types(page, served):
     page.get_by_role("option", name="pizza").first.wait_for()
 
 
-def test_an_unknown_word_ends_in_a_sentence(page, served):
+@pytest.mark.parametrize(
+    ("seed", "sentence"),
+    [("-5", "not -5"), ("", "the seed is empty"), ("1.5", "not 1.5"), ("1e30", "to 2^63 - 1")],
+)
+def test_a_seed_that_is_none_ends_in_a_sentence(page, served, seed, sentence):
     open_tab(page, served, "sample")
-    unfold(page, "How it walks")
-    set_number(page, "Seed", -5)
+    set_number(page, "Seed", seed)
     click(page, "Draw")
-    wait_note(page, "#sample-state", "seed")
+    wait_note(page, "#sample-state", sentence)
+
+
+def test_how_an_emoji_was_read_is_said(page, served):
+    open_tab(page, served, "sample")
+    few_steps(page)
+    field = page.get_by_label("Prompts").first
+    field.fill("\N{DOG FACE}")
+    field.press("Enter")
+    field.press("Tab")  # the list of names closes, which may cover the button
+    click(page, "Draw")
+    wait_note(page, "#sample-state", "dog face")
+    wait_note(page, "#sample-state", f"{FEW} steps in")
+    assert len(sources(page, "#sample-pictures")) == 3
+
+
+def test_a_picture_with_alpha_lies_on_white(page, served, tmp_path):
+    file = tmp_path / "alpha.png"
+    picture = Image.new("RGBA", (300, 500), (0, 0, 0, 0))
+    picture.paste((200, 30, 30, 255), (100, 200, 200, 300))
+    picture.save(file)
+    open_tab(page, served, "draw")
+    canvas = page.locator("#draw-canvas")
+    canvas.locator("canvas").first.wait_for()
+    unfold(page, "How it walks")
+    set_number(page, "Steps", 4)
+    canvas.locator("input[type=file]").or_(
+        canvas.get_by_role("button", name="Image")
+    ).first.wait_for()
+    if not canvas.locator("input[type=file]").count():
+        canvas.get_by_role("button", name="Image").first.click()
+    canvas.locator("input[type=file]").first.set_input_files(file)
+    page.wait_for_timeout(2500)  # the editor sends what it was given a little later
+    click(page, "Edit from the one level")
+    wait_note(page, "#draw-state", "steps in")
+    seen = base64.b64decode(sources(page, "#draw-pictures")[0].partition(",")[2])
+    with Image.open(io.BytesIO(seen)) as small:
+        assert small.getpixel((1, 1))[:3] == (255, 255, 255)
+        assert small.getpixel((32, 32))[0] > small.getpixel((32, 32))[1] + 100
 
 
 def test_two_tabs_queue_and_both_draw(page, served):
@@ -196,6 +241,11 @@ def test_broken_code_ends_in_its_sentence(page, served, lines, sentence):
     write_code(page, mean(lines))
     click(page, "Run")
     wait_note(page, "#equation-state", sentence)
+
+
+def test_a_mistake_that_is_none_any_more_is_said(page, served):
+    open_tab(page, served, "equation", "mistake=gone-since")
+    wait_note(page, "#equation-state", "no mistake 'gone-since'")
 
 
 def test_the_formula_follows_the_code(page, served):

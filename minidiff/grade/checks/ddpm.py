@@ -110,7 +110,7 @@ def table(draw) -> dict:
 def training_batch(draw):
     """Clean pictures, their digits, and a generator or None."""
     x_0 = draw.tensor("x_0", draw.batch + 3, 1, draw.height, draw.width, dtype=torch.float32)
-    c = torch.tensor([draw.whole(f"digit {i}", 0, 9) for i in range(len(x_0))])
+    c = torch.tensor(draw.wholes("digits", len(x_0), 0, 9))
     generator = draw.generator() if draw.choice("a generator", (True, True, False)) else None
     return x_0, c, generator
 
@@ -156,10 +156,6 @@ def loss_trial(code, draw):
     with ruled_torch():
         loss = code.ddpm_forward(unet, steps, x_0, len(steps["betas"]))
     return {"squared_error": error, "the loss": loss, "training mode afterwards": unet.training}
-
-
-def flags(values_: list[bool]) -> torch.Tensor:
-    return torch.tensor(values_, dtype=torch.float64)
 
 
 # --- B.2.4 --------------------------------------------------------------------------------------
@@ -362,7 +358,7 @@ def short(draw) -> dict:
 def seeds_of(draw) -> tuple[list[int], dict]:
     """Seeds, and the size of the pictures: the course's, or width and height of another."""
     size = draw.choice("img_wh", ((28, 28), (20, 12), (4, 8)))
-    return [draw.whole(f"seed {i}", 0, 999) for i in range(draw.batch)], {"img_wh": size}
+    return draw.wholes("seeds", draw.batch, 0, 999), {"img_wh": size}
 
 
 @sampling.trial
@@ -461,9 +457,10 @@ class Told(Answering):
 def guided_trial(code, draw):
     seeds, size = seeds_of(draw)
     unet = Told().train(draw.choice("in training before", (True, False)))
-    c = torch.tensor([draw.whole(f"digit {i}", 0, 9) for i in range(draw.batch)])
-    each = [draw.number(f"scale {i}", 0, 8) for i in range(draw.batch)]
-    scale = draw.choice("guidance_scale", (torch.tensor(each), 0.0, 1.0, 7, None))
+    c = torch.tensor(draw.wholes("digits", draw.batch, 0, 9))
+    each = draw.numbers("scales", draw.batch, 0, 8)
+    each = torch.tensor(each)
+    scale = draw.choice("guidance_scale", (each, 0.0, each, 1.0, 7, None))
     more = size if scale is None else size | {"guidance_scale": scale}
     frames = list(code.class_walk(unet, short(draw), c, seeds, **more))
     return {f"the picture after {i} steps": x for i, x in enumerate(frames)}

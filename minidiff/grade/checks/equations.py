@@ -377,8 +377,7 @@ def threshold_dtype(code):
 
 @threshold.trial
 def threshold_trial(code, draw):
-    x0 = draw.picture("x0", scale=draw.choice("spread of x0", (2.0, 0.3, 1.0)))
-    settings = draw.choice(
-        "ratio and max_value", ((), (0.5, 5.0), (0.8, 1.2), (0.995, 3.0), (0.9,))
-    )
+    spreads = torch.tensor(draw.numbers("spreads", draw.batch, 0.3, 2.5), dtype=draw.dtype)
+    x0 = draw.picture("x0") * spreads[:, None, None, None]
+    settings = draw.choice("settings", ((), (0.5, 5.0), (0.8, 1.2), (0.995, 3.0), (0.9,)))
     return {"the result": code.dynamic_threshold(x0, *settings)}

@@ -100,17 +100,22 @@ def blocks_train(code):
         equal(len(norms), 1, f"the number of BatchNorms in {name}")
 
 
-@blocks.trial
-def blocks_trial(code, draw):
-    """Each block with other channels, in training (batch statistics) and in eval mode."""
-    a, b = draw.whole("channels_in", 1, 5), draw.whole("channels_out", 2, 6)
-    given, train = {}, draw.choice("training", (True, False))
-    for name, (arguments, shape, _) in SHAPES.items():
+def block_trial(name: str):
+    """The trial of one block: other channels, in training (batch statistics) and in eval mode."""
+
+    def trial(code, draw):
+        a, b = draw.whole("channels_in", 1, 5), draw.whole("channels_out", 2, 6)
+        arguments, shape, _ = SHAPES[name]
         own = {0: (), 1: (a,), 2: (a, b)}[len(arguments)]
-        module = fill(getattr(code, name)(*own)).train(train)
+        module = fill(getattr(code, name)(*own)).train(draw.choice("training", (True, False)))
         x = draw.tensor(name, 3, a, *shape[2:], dtype=torch.float64) * 1.5
-        given[f"the result of {name}{own}"] = module(x)
-    return given
+        return {f"the result of {name}{own}": module(x)}
+
+    return trial
+
+
+for block in SHAPES:
+    blocks.trial(block_trial(block))
 
 
 # --- conditioning -------------------------------------------------------------------------------
@@ -199,7 +204,7 @@ def class_trial(code, draw):
     classes, n = draw.choice("num_classes", (10, 4)), draw.batch
     model = fill(code.ClassConditionalUNet(num_classes=classes, num_hiddens=4))
     x, t = draw.tensor("x", n, 1, 28, 28), draw.tensor("t", n).abs().clamp(0, 1)
-    c = torch.tensor([draw.whole(f"digit {i}", 0, classes - 1) for i in range(n)])
+    c = torch.tensor(draw.wholes("digits", n, 0, classes - 1))
     mask = draw.tensor("mask", n) > 0
     mask = draw.choice("mask", (None, mask, mask.long(), mask.float()))
     return {"the answer": model.to(x.dtype)(x, c, t, mask)}

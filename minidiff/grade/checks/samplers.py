@@ -155,7 +155,7 @@ def ddim_walk_trial(code, draw):
         code.DDIM(draw.choice("eta", (0.5, 0.0, 1.0))),
         draw.choice("limit", (clip, None)),
     )
-    return walked(walker, draw, limit, lambda i: list(range(draw.batch)))
+    return walked(walker, draw, limit, lambda i: draw.rows(f"rows of step {i}", draw.batch))
 
 
 def walked(walker, draw, limit, rows_at) -> dict:

@@ -49,8 +49,8 @@ def sinusoid_frequencies(code):
 
 @sinusoid.trial
 def sinusoid_trial(code, draw):
-    ts = [draw.whole(f"t {i}", 0, 999) for i in range(draw.batch)]
-    t = torch.tensor(ts, dtype=draw.choice("dtype of t", (torch.int64, torch.float32)))
+    kind = draw.choice("dtype of t", (torch.int64, torch.float32, torch.float16))
+    t = torch.tensor(draw.wholes("t", draw.batch, 0, 999), dtype=kind)
     return {"the code": code.sinusoid(t, draw.choice("dim", (8, 12, 64, 6)))}
 
 

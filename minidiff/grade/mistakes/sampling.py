@@ -151,6 +151,21 @@ SAMPLING_VERSIONS = [
     ),
     # 1.7.2
     inpaint(
+        name="inpaint-noise-drawn-once",
+        old="""    def after_step(x: Tensor, t_prev: int, rows: list[int]) -> Tensor:
+        abar = schedule.abar(t_prev, like=x)
+        noised = forward_process(original[rows], abar, noise.draw(rows))""",
+        new="""    kept = noise.draw()
+
+    def after_step(x: Tensor, t_prev: int, rows: list[int]) -> Tensor:
+        abar = schedule.abar(t_prev, like=x)
+        noised = forward_process(original[rows], abar, kept[rows])""",
+        caught_by="the original is noised to the level just reached",
+        hint="The original is noised with the same noise after every step, drawn once before the "
+        "walk; each step draws anew.",
+        picture="Seams along the mask: the outside wears a grain that the inside does not know.",
+    ),
+    inpaint(
         name="inpaint-mask-inverted",
         file=EQUATIONS,
         old="return mask * x_t + (1 - mask) * x_orig_t",
@@ -250,6 +265,15 @@ SAMPLING_VERSIONS = [
         caught_by="no beta above 0.999",
         hint="The last beta is 1: the last abar is 0 and nothing can be divided by it.",
         picture="Right from t = 990; NaN, a black picture, from t = 999.",
+    ),
+    schedule(
+        name="schedule-even-roots",
+        old="torch.linspace(first, last, num_timesteps, **EXACT)",
+        new="torch.linspace(first**0.5, last**0.5, num_timesteps, **EXACT) ** 2",
+        caught_by="the linear schedule's betas, both ends included",
+        hint="The square roots of the betas are evenly spaced, as in Stable Diffusion; here it is "
+        "the betas themselves.",
+        picture="A network trained with the other schedule leaves noise, or blurs.",
     ),
     schedule(
         name="schedule-sum-for-product",

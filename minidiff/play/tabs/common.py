@@ -11,12 +11,13 @@ import gradio as gr
 from minidiff.errors import UserError
 from minidiff.lessons.chapters import find_chapters
 from minidiff.plan import read_defaults
+from minidiff.play import show
 from minidiff.play.book import title_of
-from minidiff.play.live import Stops
+from minidiff.play.live import Stops, remarks
 from minidiff.play.names import known_prompts
 from minidiff.samplers import SAMPLERS
 from minidiff.stage2.upscaler import Upscaler
-from minidiff.studio import SEED, Studio
+from minidiff.studio import SEED, Job, Studio
 from minidiff.weights.known import has_second
 
 MODEL = "model"  # all that draws waits in one queue: one model, one walk at a time
@@ -60,6 +61,12 @@ class Desk:
         """The same as options of other verbs."""
         words = {name.replace("folder", "weights"): value for name, value in self.opened.items()}
         return words | ({"weights_2": str(self.weights_2)} if self.weights_2 else {})
+
+    def prepare(self, make: Callable[..., Job], *what, **how) -> tuple[Job, str]:
+        """A job, and as HTML what there is to say about its prompts."""
+        with remarks() as said:
+            job = make(*what, **how)
+        return job, "".join(show.note(f"Note: {sentence}") for sentence in said)
 
     def begin(self, request: gr.Request) -> Callable[[], bool]:
         return self.stops.begin(request.session_hash)
@@ -131,12 +138,14 @@ def seed_controls(tries: int = 1, most: int = 8) -> list[gr.components.Component
 
 
 def seed_box() -> gr.Number:
-    return gr.Number(SEED, label="Seed", precision=0)
+    return gr.Number(SEED, label="Seed")
 
 
 def one_seed(seed: float | None) -> int:
     if seed is None:
         raise UserError("the seed is empty: type a whole number, 0 or more")
+    if seed != seed // 1:
+        raise UserError(f"a seed is a whole number, not {seed:g}")
     return int(seed)
 
 

@@ -62,8 +62,13 @@ def build(desk: common.Desk) -> list:
             show.note("beginning ...", "busy"),
             copyable.command("edit", "me.png", prompt or "", **call),
         )
-        job = desk.studio.editing(
-            original, prompt or "", common.one_seed(seed), i_start=list(starts.values()), **how
+        job, said = desk.prepare(
+            desk.studio.editing,
+            original,
+            prompt or "",
+            common.one_seed(seed),
+            i_start=list(starts.values()),
+            **how,
         )
         captions = [f"i_start {level}" for level in starts]
         given = show.to_bytes(job.original[:1])
@@ -71,7 +76,7 @@ def build(desk: common.Desk) -> list:
             last = record.steps[-1].pictures["x"]
             html = show.sheet([("your picture, as the model sees it", given)], side=112)
             html += show.strip(last, captions, alt="edited", side=150)
-            yield html, show.note(record.progress(), busy(record)), gr.skip()
+            yield html, said + show.note(record.progress(), busy(record)), gr.skip()
 
     wrong = live.told(lambda text: (gr.skip(), show.note(text, "wrong"), gr.skip()))
 

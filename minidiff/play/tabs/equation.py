@@ -15,6 +15,7 @@ ID = "equation"
 START = "equations.py: posterior_mean"
 NONE = "(none)"
 STEPS = 10
+FIRST = "Press Run: the shipped code draws above, yours below, from the same seed."
 MATHS = [{"left": "$$", "right": "$$", "display": True}]
 
 
@@ -23,13 +24,11 @@ def build(desk: common.Desk) -> list:
     with gr.Row():
         with gr.Column(scale=3, min_width=300):
             place = gr.Dropdown(list(texts.all_places()), value=START, label="Function")
-            mistake = gr.Dropdown(
-                mistakes_of(START), value=NONE, label=f"Load one of {len(CATALOGUE)} known mistakes"
-            )
+            mistake = gr.Dropdown(mistakes_of(START), value=NONE, label="Load a known mistake")
             typeset = gr.Markdown(
                 latex_delimiters=MATHS, elem_id="equation-formula", elem_classes="formula"
             )
-            code = gr.Code(language="python", label="Yours", interactive=True, lines=14,
+            code = gr.Code(language="python", label="Yours", interactive=True, lines=5,
                            wrap_lines=True, elem_id="equation-code")  # fmt: skip
             gr.Markdown("Escape, then Tab, leaves the editor. Nothing is written until you save.")
             run, stop = common.buttons("Run")
@@ -119,7 +118,7 @@ def build(desk: common.Desk) -> list:
             return show.note(live.sentence(error), "wrong")
 
     save.click(keep, [place, code], state, **common.QUIET)
-    return [place, mistake, code, typeset]
+    return [place, mistake, code, typeset, state]
 
 
 def opened(query: dict) -> list:
@@ -128,11 +127,13 @@ def opened(query: dict) -> list:
     if name in CATALOGUE:
         key = str(texts.place_of(name))
         code = texts.with_mistake(name)
-        return [key, gr.Dropdown(mistakes_of(key), value=name), *shown(code)]
+        return [key, gr.Dropdown(mistakes_of(key), value=name), *shown(code), show.note(FIRST)]
     key = query.get("function", START)
     key = key if key in texts.all_places() else START
     code = texts.on_disk(texts.find_place(key))
-    return [key, gr.Dropdown(mistakes_of(key), value=NONE), *shown(code)]
+    said = show.note(f"The catalogue has no mistake {name!r} (any more).", "wrong") if name else ""
+    said += show.note(FIRST)
+    return [key, gr.Dropdown(mistakes_of(key), value=NONE), *shown(code), said]
 
 
 def shown(code: str) -> tuple[str, str]:

@@ -70,10 +70,10 @@ def build(desk: common.Desk) -> list:
             None,
             call_of(desk, kind, view, a, b, numbers, how),
         )
-        job = job_of(desk, kind, view, a or "", b or "", numbers, how)
+        job, said = desk.prepare(job_of, desk, kind, view, a or "", b or "", numbers, how)
         for record in live.walk(desk.studio, job, [f"seed {n}" for n in numbers], stopped):
             x = record.steps[-1].pictures["x"]
-            yield large(x), show.note(record.progress(), busy(record)), gr.skip(), gr.skip()
+            yield large(x), said + show.note(record.progress(), busy(record)), gr.skip(), gr.skip()
         yield gr.skip(), gr.skip(), {"x": x, "turned": False}, gr.skip()
 
     inputs = [kind, view, a, b, *seeds, *walk.components]

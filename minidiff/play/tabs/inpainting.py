@@ -44,7 +44,10 @@ def build(desk: common.Desk) -> list:
         original, mask = split(canvas)
         yield None, show.note("beginning ...", "busy")
         numbers = common.seed_list(seed, tries)
-        job = desk.studio.inpainting(original, mask, prompt or "", numbers, **walk.words(*controls))
+        how = walk.words(*controls)
+        job, said = desk.prepare(
+            desk.studio.inpainting, original, mask, prompt or "", numbers, **how
+        )
         given = np.concatenate(
             [
                 show.to_bytes(job.original[:1]),
@@ -54,7 +57,7 @@ def build(desk: common.Desk) -> list:
         before = show.strip(given, ["as the model sees it", "mask"], alt="given", side=112)
         for record in live.walk(desk.studio, job, [f"seed {n}" for n in numbers], stopped):
             drawn = show.strip(record.steps[-1].pictures["x"], record.captions, alt="inpainted")
-            yield before + drawn, show.note(record.progress(), busy(record))
+            yield before + drawn, said + show.note(record.progress(), busy(record))
 
     inputs = [canvas, prompt, *seeds, *walk.components]
     common.on_click(desk, draw, stop, run, inputs, [pictures, state])

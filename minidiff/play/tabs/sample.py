@@ -56,11 +56,11 @@ def build(desk: common.Desk) -> list:
             None,
             *calls(desk, prompts, seeds, how),
         )
-        job = desk.studio.drawing(prompts, seeds, **how)
+        job, said = desk.prepare(desk.studio.drawing, prompts, seeds, **how)
         captions = [f"{p}, {s}" if len(seeds) > 1 else p for p in prompts for s in seeds]
         for record in live.walk(desk.studio, job, captions, stopped):
             done = len(record.steps) == record.total or record.stopped
-            note = show.note(record.progress(), "" if done else "busy")
+            note = said + show.note(record.progress(), "" if done else "busy")
             yield current(record, len(record.steps), "x"), note, *[gr.skip()] * 5
         count = len(record.steps)
         slider = gr.Slider(1, max(count, 2), value=count)

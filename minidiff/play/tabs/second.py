@@ -47,10 +47,11 @@ def build(desk: common.Desk) -> list:
         seed, prompt, how = common.one_seed(seed), prompt or "", walk.words(*controls)
         call = call_of(desk, given, prompt, seed, int(level), int(steps), how)
         yield None, show.note("beginning ...", "busy"), call
+        said = ""
         if given is not None:
             low = desk.studio.picture(given)
         else:
-            job = desk.studio.drawing(prompt, seed, **how)
+            job, said = desk.prepare(desk.studio.drawing, prompt, seed, **how)
             for record in live.walk(desk.studio, job, ["drawn small"], stopped):
                 html = show.strip(record.steps[-1].pictures["x"], ["drawn small"], side=SIDE)
                 yield html, show.note(f"first stage: {record.progress()}", "busy"), gr.skip()
@@ -64,7 +65,7 @@ def build(desk: common.Desk) -> list:
         for record in live.walk(upscaler, job, [], stopped):
             large = record.steps[-1].pictures["x"][0]
             html = show.row([*before, show.figure(large, size_of(large), "large", SIDE)])
-            yield html, show.note(record.progress(), busy(record)), gr.skip()
+            yield html, said + show.note(record.progress(), busy(record)), gr.skip()
 
     inputs = [given, prompt, seed, level, steps, *walk.components]
     common.on_click(desk, draw, stop, run, inputs, [pictures, state, shell])
