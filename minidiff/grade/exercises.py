@@ -77,16 +77,6 @@ class Exercise:
         self.trials.append(function)
         return function
 
-    def probe(self, function: Callable) -> Callable:
-        """A trial of one round whose arguments are not drawn."""
-
-        def fixed(code, draw):
-            return function(code)
-
-        fixed.rounds = 1
-        self.trials.append(fixed)
-        return function
-
 
 EXERCISES: dict[str, Exercise] = {}
 

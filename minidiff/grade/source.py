@@ -41,6 +41,17 @@ class Code:
         return self._found[name]
 
 
+class Written(Code):
+    """The code of a student's file, where what is asked must be written, not imported."""
+
+    def __getattr__(self, name: str):
+        found = super().__getattr__(name)
+        home = getattr(found, "__module__", None) or ""
+        if home.partition(".")[0] == "minidiff":
+            raise Wrong(f"`{name}` is imported from {home}: write it in this file")
+        return found
+
+
 @dataclass(frozen=True)
 class Source:
     """name: as the user called it. load(exercise) gives the code, inside the sandbox."""
@@ -74,14 +85,14 @@ def from_file(exercise: Exercise, path: Path) -> Code:
     sys.dont_write_bytecode = True
     importlib.invalidate_caches()
     # as bytes: Python itself reads a byte order mark and a declared coding
-    return Code(vars(run_text(path.read_bytes(), f"exercise_{exercise.name}", str(path))))
+    return Written(vars(run_text(path.read_bytes(), f"exercise_{exercise.name}", str(path))))
 
 
 def of_text(text: str) -> Source:
     """A source that is the text of one exercise's file, kept in memory."""
 
     def load(exercise: Exercise) -> Code:
-        return Code(vars(run_text(text, f"exercise_{exercise.name}", f"{exercise.name}.py")))
+        return Written(vars(run_text(text, f"exercise_{exercise.name}", f"{exercise.name}.py")))
 
     return Source("text", load)
 

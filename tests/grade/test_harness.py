@@ -259,3 +259,9 @@ def test_the_answers_still_fit_the_solutions(kind):
 @pytest.mark.parametrize("answer", FIRST["right"], ids=lambda a: f"{a[0]}: {a[1]}")
 def test_right_answers_are_accepted(answer):
     assert graded(answer[0], *answer[2:]).state == "passed"
+
+
+def test_what_is_imported_from_the_package_is_not_written():
+    result = grade_text("forward_process", "from minidiff.equations import forward_process\n")
+    assert result.state == "failed"
+    assert "`forward_process` is imported from minidiff.equations" in result.message
