@@ -147,7 +147,8 @@ class Studio:
     def edit(self, picture: Picture, prompt: str, seeds=SEED, **how) -> Pictures:
         """SDEdit: the picture noised, then denoised towards the prompt, for every start and seed.
 
-        i_start   the index in the list of timesteps where it begins, or several of them; or
+        i_start   the index in the list of timesteps where it begins, or several of them; in the
+                  course's list of 33 unless `steps` names another; or
         strength  the share of the walk that is redone, above 0 and up to 1; default: 0.7
         and what `draw` takes.
         """
@@ -192,6 +193,8 @@ class Studio:
     def editing(
         self, picture, prompt, seeds=SEED, *, i_start=None, strength=None, negative="", **how
     ) -> Job:
+        if i_start is not None and how.get("steps") is None:
+            how["steps"] = "course"  # a place in a list means nothing until the list is known
         plan, seeds = self.plan(**how), seed_list(seeds)
         self.check_texts([prompt], negative)
         begin = [start for start in start_list(i_start, strength, len(plan)) for _ in seeds]

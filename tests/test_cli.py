@@ -185,7 +185,7 @@ def test_two_readings(run, tmp_path, verb):
         (["edit", "photo.png", "a cat", "--strength", "0"], "strength must be above 0"),
         (["edit", "photo.png", "a cat", "--strength", "1.5"], "strength must be above 0"),
         (["edit", "photo.png", "a cat", "--strength", "nan"], "strength must be above 0"),
-        (["edit", "photo.png", "a cat", "--i-start", "50"], "i_start must be 0 to 49"),
+        (["edit", "photo.png", "a cat", "--i-start", "33"], "i_start must be 0 to 32"),
         (["edit", "photo.png", "a cat", "--i-start", "-1"], "i_start must be"),
         (["inpaint", "photo.png", "black.png", "a cat"], "marks nothing"),
         (["inpaint", "photo.png", "small.png", "a cat"], "make the mask the picture's size"),

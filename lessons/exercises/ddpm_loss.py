@@ -15,7 +15,7 @@ from torch import Tensor
 
 from minidiff.equations import forward_process
 from minidiff.grade.stub import YourTurnError
-from minidiff.mnist.ddpm import Example, Schedule, check_length, noise_like
+from minidiff.mnist.ddpm import Example, Schedule, check_length, noise_like, ready
 from minidiff.mnist.unet import TimeConditionalUNet
 
 
@@ -28,7 +28,7 @@ def ddpm_example(
 
 
 def squared_error(unet: torch.nn.Module, example: Example) -> Tensor:
-    """The loss of all three models: one number, the mean over all pixels.  Course B.1 and B.4."""
+    """The loss of all models: one number, the mean over all pixels.  Course B.1, B.4 and B.5."""
     # about 2 lines in the package
     raise YourTurnError("write squared_error")
 
@@ -37,5 +37,5 @@ def ddpm_forward(
     unet: TimeConditionalUNet, ddpm_schedule: Schedule, x_0: Tensor, num_ts: int = 300
 ) -> Tensor:
     """The training loss for a batch of clean pictures (N, 1, 28, 28) in [0, 1].  Algorithm B.1."""
-    # about 3 lines in the package
+    # about 4 lines in the package
     raise YourTurnError("write ddpm_forward")

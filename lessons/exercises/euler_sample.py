@@ -3,8 +3,9 @@
 Equations A.2 and A.3 of autumn 2026. x1_from_velocity is the clean picture in one long step.
 euler_step goes from t to t + h along v. step_times is the list t_start, t_start + h, ..., 1 as
 floats, its last step shortened so that it ends on exactly 1 (a step that rounding alone would add
-is not taken); check_start and UserError are there. euler_walk yields x, then the picture after each
-step; velocity(x, t) is asked at the time where the step begins.
+is not taken); check_start refuses a wrong t_start, and a step not above 0 and up to 1 is a
+UserError. euler_walk yields x, then the picture after each step; velocity(x, t) is asked at the
+time where the step begins.
 
 Check it:       make grade EX=euler_sample
 Begin it anew:  delete this file, then `make lessons-sync`

@@ -42,6 +42,7 @@ class ResBlock(nn.Module):
         self.conv2 = nn.Conv2d(c_out, c_out, 3, padding=1)
         if c_in != c_out:
             self.conv_shortcut = nn.Conv2d(c_in, c_out, 1)
+        self.divisor = config.resnet_out_scale_factor
 
     def forward(self, x: Tensor, emb: Tensor) -> Tensor:
         # about 11 lines in the package

@@ -18,7 +18,8 @@ from torch import Tensor
 
 from minidiff.errors import UserError
 from minidiff.grade.stub import YourTurnError
-from minidiff.schedule import check_floating
+from minidiff.io.inputs import whole_numbers
+from minidiff.schedule import EXACT, check_floating
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ Check it:       make grade EX=timesteps
 Begin it anew:  delete this file, then `make lessons-sync`
 """
 
-from minidiff.errors import UserError
 from minidiff.grade.stub import YourTurnError
-from minidiff.schedule import Pairs, check_timesteps
+from minidiff.io.inputs import whole_numbers
+from minidiff.schedule import Pairs, check_steps, check_timesteps
 
 
 def strided_timesteps(start: int = 990, stride: int = 30) -> list[int]:
@@ -22,17 +22,17 @@ def strided_timesteps(start: int = 990, stride: int = 30) -> list[int]:
 
 def course_pairs(timesteps: list[int] | None = None) -> Pairs:
     """(990, 960), ..., (30, 0): the course's 33 transitions. The walk ends *at* t = 0."""
-    # about 3 lines in the package
+    # about 4 lines in the package
     raise YourTurnError("write course_pairs")
 
 
 def pipeline_pairs(timesteps: list[int]) -> Pairs:
     """The official pipeline's walk over such a list: one more step, from the last t to x0."""
-    # about 2 lines in the package
+    # about 3 lines in the package
     raise YourTurnError("write pipeline_pairs")
 
 
 def leading_timesteps(num_steps: int, num_timesteps: int = 1000) -> list[int]:
     """The official pipeline's default spacing, 'leading': (n-1) r, ..., r, 0 with r = T // n."""
-    # about 4 lines in the package
+    # about 3 lines in the package
     raise YourTurnError("write leading_timesteps")

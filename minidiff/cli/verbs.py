@@ -62,11 +62,12 @@ VERBS = {
                 type=int,
                 nargs="+",
                 metavar="I",
-                help="or, as in the course, the place in the list of timesteps where it begins",
+                help="or, as in the course, the place in the list of timesteps where it begins; the"
+                " course's list of 33 unless --steps says otherwise",
             ),
             *DRAWING,
         ],
-        'edit me.jpg "a high quality photo" --steps course --i-start 1 3 5 7 10 20',
+        'edit me.jpg "a high quality photo" --i-start 1 3 5 7 10 20',
     ),
     "inpaint": Verb(
         "draw a prompt where a mask is white, keep the picture elsewhere",

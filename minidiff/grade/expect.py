@@ -86,7 +86,7 @@ def true(condition: object, sentence: str) -> None:
 
 
 def number(x: float) -> str:
-    return str(x) if not math.isfinite(x) else f"{x:.6g}"
+    return str(x) if not math.isfinite(x) else f"{x + 0.0:.6g}"  # 0, never -0
 
 
 def apart(got: float, due: float) -> tuple[str, str]:

@@ -79,6 +79,14 @@ def only_dtype(got: Tensor, due: Tensor) -> bool:
     return got.dtype != due.dtype and same(got, due, max(map(tolerance_of, (got, due))))
 
 
+def only_shape(got: Tensor, due: Tensor) -> bool:
+    return (
+        got.shape != due.shape
+        and got.numel() == due.numel() > 1
+        and same(got.detach().flatten(), due.flatten(), max(map(tolerance_of, (got, due))))
+    )
+
+
 def only_gradient(got: Tensor, due: Tensor) -> bool:
     return due.requires_grad and not got.requires_grad and same(got, due, tolerance_of(due))
 
@@ -152,6 +160,8 @@ def all_zero(got: Tensor, due: Tensor) -> bool:
 FACTS = [
     ("another-dtype", "The numbers are right and the dtype is not: it must follow the dtype that "
      "the task names, the input's in most cases.", only_dtype),
+    ("another-shape", "The numbers are right and in their order, but the shape is another: there "
+     "is an axis too many or too few.", only_shape),
     ("no-gradient", "The numbers are right, but nothing can be trained through them: look for "
      "no_grad, detach, .data or .item().", only_gradient),
     ("graph-kept", "Sampling needs no gradients: without torch.no_grad() every step is kept in "
@@ -258,7 +268,7 @@ def weights(evidence) -> Fact | None:
             return None
         for i, name in enumerate([*made, "a constant"]):
             row = int((fits[0] - fits[1])[:, i].abs().argmax())
-            mine, right = (round(float(fit[row, i]), 6) for fit in fits)
+            mine, right = (round(float(fit[row, i]), 6) + 0.0 for fit in fits)
             if abs(mine - right) > 1e-4 * max(1.0, abs(right)):
                 wrong.setdefault(name, (mine, right))
     if not wrong:

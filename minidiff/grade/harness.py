@@ -80,6 +80,8 @@ def watch(function: Callable) -> Callable:
         unchanged(function, before)
         if isinstance(result, GeneratorType):
             return each(function, result, before)
+        if isinstance(result, FunctionType):  # a function that it made, to be called later
+            result = watch(result)
         if mode != (torch.is_grad_enabled(), torch.get_default_dtype()):
             torch.set_default_dtype(mode[1])
             raise Wrong(f"{function.__name__} leaves a global setting of torch changed")

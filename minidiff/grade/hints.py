@@ -4,7 +4,12 @@ The student's code and the shipped one run the exercise's trials; where the firs
 that is known is tried on the very same inputs: first the catalogue, then what the numbers
 themselves show (facts.py), then slips of the pen (slips.py), then pairs of those. A version
 explains an answer if it gives the same up to the first difference in every round, that one
-included. Where no trial shows a difference, the check that failed is taken as a trial itself.
+included, and is not wrong later where the answer is right. Where no trial shows a difference, the
+check that failed is taken as a trial itself.
+
+A wrong name is worse than none. Slips that explain an answer as well, in another place of the code,
+are told beside the first; and where all that is known of an answer is the text of an error, only
+those slips count that people see in such a text.
 """
 
 import sys
@@ -26,6 +31,8 @@ from minidiff.grade.source import from_text, shipped_code
 
 SECONDS = 12.0  # of processor time, for all that is tried
 MOST_PAIRS = 2500
+MORE = 400  # slips tried after one that explains, for others that do
+SEEN_IN_ERRORS = ("call-missing", "order", "step-missing", "another-call")
 
 
 @dataclass(frozen=True)
@@ -118,6 +125,11 @@ class Evidence:
     def differs(self) -> bool:
         return any(depth is not None for depth in self.depth)
 
+    @property
+    def only_errors(self) -> bool:
+        """Whether every difference is an error that was raised: no numbers can be explained."""
+        return not any(self.depth)
+
     def explained_by(self, code: object, wholly: bool = False) -> bool:
         """Whether some code gives what the student's gave, up to the first difference or wholly."""
         order = sorted(range(len(self.depth)), key=lambda i: self.depth[i] is None)
@@ -128,8 +140,11 @@ class Evidence:
         if got.error or run.error:
             return said(got.error) == said(run.error)
         depth = self.depth[i] if self.depth[i] and not wholly else len(self.due[i].outputs)
-        keys = list(self.due[i].outputs)[:depth]
-        return all(alike(run.outputs.get(key), got.outputs.get(key)) for key in keys)
+        for number, (key, due) in enumerate(self.due[i].outputs.items(), start=1):
+            mine, theirs = run.outputs.get(key), got.outputs.get(key)
+            if not alike(mine, theirs) and (number <= depth or alike(theirs, due)):
+                return False  # another answer; or a mistake that this one does not show
+        return True
 
 
 def first_difference(got: Run, due: Run) -> int | None:
@@ -190,8 +205,7 @@ class Search:
         if fact := facts.of(self.evidence, facts.FACTS):
             return Hint(*fact)
         slips = self.slips(text)
-        worded = ((s.apply(text), Hint(s.kind, f"It looks like this: {s.sentence}")) for s in slips)
-        if found := self.first_of(worded):
+        if found := self.likely(text, slips):
             return found
         if fact := facts.of(self.evidence, facts.LATE_FACTS):
             return Hint(*fact)
@@ -204,6 +218,30 @@ class Search:
         ran = functions_run(self.evidence.trial, from_text(self.exercise, text, MADE))
         slips = [s for s in slips_of(self.exercise, text) if s.function in ran]
         return sorted(slips, key=lambda slip: KINDS.index(slip.kind) if slip.kind in KINDS else -1)
+
+    def likely(self, text: str, slips: list[Slip]) -> Hint | None:
+        """The first slip that explains the answer, and one in another place if that does too."""
+        if self.evidence.only_errors:
+            slips = [slip for slip in slips if slip.kind in SEEN_IN_ERRORS]
+        wholly, beginning, more = [], [], MORE
+        for slip in slips:
+            if self.late() or not more:
+                break
+            more -= bool(wholly or beginning)
+            if how_far := self.explains(slip.apply(text)):
+                (wholly if how_far == "all" else beginning).append(slip)
+        found = wholly or beginning
+        if not found:
+            return None
+        first, *rest = found
+        about = first.subject(text)
+        others = [s for s in rest if s.subject(text) != about and s.apart_from(first)]
+        if not others:
+            return Hint(first.kind, f"It looks like this: {first.sentence}")
+        if self.evidence.only_errors:
+            return None
+        return Hint(first.kind, f"It looks like one of these, which give the same numbers. "
+                    f"{first.sentence} Or: {others[0].sentence}")  # fmt: skip
 
     def first_of(self, versions: Iterator[tuple[str, Hint]]) -> Hint | None:
         """The first version that explains everything; else the first that explains the beginning.
@@ -300,8 +338,9 @@ def pairs_of_rank(slips: list[Slip], total: int) -> Iterator[tuple[Slip, Slip]]:
 
 KINDS = [  # the commoner first
     "hard-coded", "root-missing", "parentheses", "root-before", "arguments-swapped", "order",
-    "another-operator", "left-out", "sides-swapped", "call-missing", "not-handed-on", "first-rows",
-    "another-call", "step-missing", "noise-of-others", "argument-changed", "truth", "comparison",
+    "another-operator", "left-out", "sides-swapped", "call-missing", "off-by-one",
+    "not-handed-on", "first-rows", "another-call", "step-missing", "noise-of-others",
+    "argument-changed", "truth", "comparison",
     "condition", "sign", "index", "slice", "result-changed", "no-grad-missing", "another-number",
     "one-plus", "squared", "root-added", "root-inverted", "another-name", "name-changed",
     "something-added",

@@ -17,9 +17,9 @@ DRAWS = [
     ("(rows) * 0.5", "the noise is halved."),
 ]  # fmt: skip
 MODULES = ("torch", "F", "math", "nn")
-COMMON_NUMBERS = ("1", "7.0", "5.0", "2", "10", "0.1", "0.5", "0.95", "1.5", "1e-6", "1e-5", "1e-8",
-                  "0", "300", "1000", "28", "30", "990", "32", "128", "16", "3", "4", "64", "100",
-                  "999", "299", "0.999", "0.02", "7.5", "90", "180")  # fmt: skip
+COMMON_NUMBERS = ("0", "1", "7.0", "5.0", "2", "10", "0.1", "0.5", "0.95", "1.5", "1e-6", "1e-5",
+                  "1e-8", "300", "1000", "28", "30", "990", "32", "128", "16", "3", "4", "64",
+                  "100", "999", "299", "0.999", "0.02", "7.5", "90", "180")  # fmt: skip
 EXTRA_NUMBERS = (2, 3, 4, 5, 7, 9, 10, 15, 16, 31, 64, 100, 300, 1000, 0.1)
 SYMBOLS = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.FloorDiv: "//",
            ast.MatMult: "@", ast.Mod: "%"}  # fmt: skip
@@ -82,9 +82,15 @@ FOR_ALL = [  # an argument, from the first line on
     ("{0}.clamp(0, 1)", "{0} is clamped to [0, 1] before it is used."),
     ("{0} ** 0.5", "{0} acts as if its square root were meant."),
     ("{0} ** 2", "{0} acts as if it were squared."),
-    ("1 - {0}", "{0} acts as if it were 1 - {0}."),
     ("-{0}", "{0} has the wrong sign."),
-    ("{0}[:1]", "the first {0} is used for all pictures."),
+    ("0 * {0}", "{0} is not looked at: it acts as if it were 0."),
+    ("2 * {0}", "{0} is doubled before it is used."),
+    ("{0} / 2", "{0} is halved before it is used."),
+    ("1 - {0}", "{0} acts as if it were 1 - {0}."),
+    ("{0}.mT", "the last two axes of {0} have changed places."),
+    ("{0}[:, :1]", "the first channel (or head) of {0} is used for all."),
+    ("[*reversed({0})]", "{0} is used in the opposite order."),
+    ("{0}[:1] if hasattr({0}, 'shape') else {0}", "the first {0} is used for all pictures."),
     ("{0}[:1].expand_as({0})", "the first {0} is used for all pictures."),
     ("{0}[-1:]", "the last {0} is used for all pictures."),
     ("{0}.mean()", "{0} is averaged before it is used."),

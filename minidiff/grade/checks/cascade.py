@@ -1,13 +1,13 @@
 """The second stage: what it is shown of the small picture, and how it is told the noise level."""
 
-import math
-
 import torch
+from torch import nn
 
 from minidiff.deepfloyd.unet import TimeEmbedding
 from minidiff.grade.exercises import Exercise, Part
-from minidiff.grade.expect import close, equal, true
+from minidiff.grade.expect import close, equal
 from minidiff.grade.inputs import ClosedFormSchedule, RuledNoise, cosine_abar, fill, values
+from minidiff.guidance import Guidance, Plain
 
 CASCADE, GUIDANCE = "minidiff/stage2/cascade.py", "minidiff/guidance.py"
 UNET = "minidiff/deepfloyd/unet.py"
@@ -25,20 +25,6 @@ small = Exercise(
 )
 
 
-def straight(low: torch.Tensor, height: int, width: int) -> torch.Tensor:
-    """Bilinear, written out: pixel i of n lies at i (h - 1) / (n - 1) of the small picture."""
-
-    def along(x: torch.Tensor, axis: int, n: int) -> torch.Tensor:
-        h = x.shape[axis]
-        at = torch.arange(n, dtype=torch.float64) * (h - 1) / (n - 1)
-        first = at.floor().clamp(max=h - 2).long()
-        part = (at - first).reshape([-1 if i == axis else 1 for i in range(4)])
-        before, after = x.index_select(axis, first), x.index_select(axis, first + 1)
-        return (1 - part) * before + part * after
-
-    return along(along(low, 2, height), 3, width)
-
-
 @small.check("the corners' pixels stay the corners'")
 def small_corners(code):
     low = values("low", 2, 3, 3, 4)
@@ -49,42 +35,58 @@ def small_corners(code):
 
 @small.check("between the pixels a straight line")
 def small_lines(code):
-    low = values("low", 2, 3, 3, 4)
-    for height, width in ((9, 10), (5, 16)):
-        got, due = code.enlarge(low, (height, width)), straight(low, height, width)
-        close(got, due, f"3 x 4 pixels enlarged to {height} x {width}")
+    low = torch.tensor([0.0, 1.0, 3.0]).double().expand(1, 3, 2, 3)
+    due = torch.tensor([0.0, 0.5, 1.0, 2.0, 3.0])
+    got = code.enlarge(low, (4, 5))
+    close(got, due.expand(1, 3, 4, 5), "a row of 0, 1, 3, enlarged to 5 pixels,")
 
 
-def shown(code, level: int):
-    noise = RuledNoise(2, (3, 6, 8))
-    got = code.noised_low(values("low", 2, 3, 3, 4), level, ClosedFormSchedule(), noise)
-    return got, noise
-
-
-@small.check("enlarged, then noised to the level")
+@small.check("the picture fades as the noise grows")
 def small_noised(code):
-    large, eps = straight(values("low", 2, 3, 3, 4), 6, 8), values("noise 0", 2, 3, 6, 8)
+    low, noise = torch.ones(2, 3, 3, 4).double(), values("noise 0", 2, 3, 6, 8)
     for level in (250, 30, 900):
-        abar = cosine_abar(level)
-        due = math.sqrt(abar) * large + math.sqrt(1 - abar) * eps
-        close(shown(code, level)[0], due, f"what is shown at level {level}")
+        due = cosine_abar(level) ** 0.5
+        faded = shown(code, level, low)[0] - (1 - cosine_abar(level)) ** 0.5 * noise
+        close(faded, due, f"at level {level}, what is left of a picture of ones")
 
 
 @small.check("noise is drawn once, whatever the level")
 def small_draws(code):
     for level in (250, 0):
-        equal(shown(code, level)[1].drawn, 1, f"at level {level}, the number of draws")
+        equal(
+            shown(code, level, values("low", 2, 3, 3, 4))[1].drawn,
+            1,
+            f"at level {level}, the number of draws",
+        )
 
 
-@small.probe
-def small_probe(code):
-    return {"enlarged": code.enlarge(values("low", 1, 3, 3, 4), (7, 5)), "250": shown(code, 250)[0]}
+def shown(code, level: int, low: torch.Tensor):
+    noise = RuledNoise(2, (3, 6, 8))
+    return code.noised_low(low, level, ClosedFormSchedule(), noise), noise
+
+
+@small.trial
+def enlarge_trial(code, draw):
+    low, larger = draw.picture("low", 3), draw.choice("enlarged by", ((5, 9), (0, 3), (2, 2)))
+    size = (draw.height + larger[0], draw.width + larger[1])
+    return {"the enlarged picture": code.enlarge(low, size)}
+
+
+@small.trial
+def shown_trial(code, draw):
+    """Pictures of any size, and noise that is larger."""
+    low = draw.picture("low", 3)
+    size = (draw.height + draw.whole("rows more", 1, 5), 2 * draw.width)
+    noise = RuledNoise(draw.batch, (3, *size), dtype=draw.dtype)
+    level = draw.choice("level", (250, 0, 999, 40, 700, 1))
+    got = code.noised_low(low, level, ClosedFormSchedule(), noise)
+    return {"the number of draws": noise.drawn, "what is shown": got}
 
 
 # --- the second picture -------------------------------------------------------------------------
 
 
-class Turning:
+class Mirrored(Guidance):
     """Stands in for a guidance of two queries, the second of which sees the picture mirrored."""
 
     prompts = ("empty", "prompt")
@@ -106,44 +108,27 @@ second = Exercise(
 )
 
 
-def pictures_of(code) -> tuple[list, torch.Tensor, torch.Tensor]:
-    x, seen = values("x", 2, 3, 4, 4), values("seen", 2, 3, 4, 4)
-    return code.Upscaled(Turning(), seen).pictures(x), x, seen
-
-
-@second.check("a picture of six channels for every query")
-def second_shape(code):
-    shapes = [tuple(picture.shape) for picture in pictures_of(code)[0]]
-    equal(shapes, [(2, 6, 4, 4)] * 2, "the shapes of what two queries are shown")
-
-
-@second.check("x_t comes first, the small picture behind it")
+@second.check("x_t comes first, the small picture behind it, in the channels")
 def second_order(code):
-    got, x, seen = pictures_of(code)
+    x, seen = values("x", 2, 3, 4, 4), values("seen", 2, 3, 4, 4)
+    got = list(code.Upscaled(Mirrored(), seen).pictures(x))
+    shapes = [tuple(picture.shape) for picture in got]
+    equal(shapes, [(2, 6, 4, 4)] * 2, "the shapes of what two queries are shown")
     close(got[0][:, :3], x, "what the first query is shown in channels 0 to 2")
     close(got[0][:, 3:], seen, "what the first query is shown in channels 3 to 5")
 
 
-@second.check("a view turns both pictures")
-def second_view(code):
-    got, x, seen = pictures_of(code)
-    close(got[1][:, :3], x.flip(-1), "x_t as a query with a view is shown it")
-    close(got[1][:, 3:], seen.flip(-1), "the small picture as a query with a view is shown it")
-
-
-@second.check("prompts and answers are the inner guidance's")
-def second_inner(code):
-    guidance = code.Upscaled(Turning(), values("seen", 2, 3, 4, 4))
-    equal(list(guidance.prompts), list(Turning.prompts), "prompts")
-    answers = [(values(f"eps {i}", 2, 3, 4, 4), values(f"v {i}", 2, 3, 4, 4)) for i in range(2)]
-    eps, v = guidance.combine(answers)
-    close(eps, answers[1][0] - answers[0][0], "the combined eps")
-    close(v, answers[0][1], "the combined v")
-
-
-@second.probe
-def second_probe(code):
-    return dict(zip(("first", "second"), pictures_of(code)[0]))
+@second.trial
+def second_trial(code, draw):
+    """Around a guidance of two queries, and around one of one."""
+    inner = draw.choice("inner", (Mirrored(), Plain("prompt")))
+    draw.said["inner"] = type(inner).__name__
+    guidance = code.Upscaled(inner, draw.picture("seen", 3))
+    shown_ = list(guidance.pictures(draw.picture("x", 3)))
+    eps, v = guidance.combine(
+        [(draw.picture(f"eps {i}"), draw.picture(f"v {i}")) for i in range(len(shown_))]
+    )
+    return {"what is shown": shown_, "prompts": list(guidance.prompts), "eps": eps, "v": v}
 
 
 # --- the noise level ----------------------------------------------------------------------------
@@ -158,25 +143,9 @@ told = Exercise(
 )
 
 
-def embedding_layers() -> TimeEmbedding:
-    return fill(TimeEmbedding(8, 6))
-
-
-def waves(level: int) -> torch.Tensor:
-    """The level's code, written out: four cosines, then four sines."""
-    angles = [level * 10000 ** (-i / 4) for i in range(4)]
-    numbers = [*map(math.cos, angles), *map(math.sin, angles)]
-    return torch.tensor([numbers], dtype=torch.float64)
-
-
-def due_level(levels: list[int]) -> torch.Tensor:
-    layers, pooled = embedding_layers(), values("pooled", len(levels), 6)
-    return pooled + torch.cat([layers(waves(level)) for level in levels])
-
-
 @told.check("the text stays")
 def told_text(code):
-    layers = embedding_layers()
+    layers = fill(TimeEmbedding(8, 6))
     with torch.no_grad():
         for parameter in layers.parameters():
             parameter.zero_()
@@ -184,28 +153,14 @@ def told_text(code):
     close(code.with_level(pooled, 250, layers, 8), pooled, "the result where the embedding is 0")
 
 
-@told.check("embedded as a timestep is, and added")
-def told_added(code):
-    for level in (250, 0, 30):
-        got = code.with_level(values("pooled", 2, 6), level, embedding_layers(), 8)
-        close(got, due_level([level] * 2), f"the result for level {level}", 1e-4)
-
-
-@told.check("every prompt may have its own level")
-def told_each(code):
-    levels = [250, 30, 900]
-    pooled = values("pooled", 3, 6)
-    got = code.with_level(pooled, torch.tensor(levels), embedding_layers(), 8)
-    close(got, due_level(levels), "the result for three levels", 1e-4)
-
-
-@told.check("the dtype stays that of the text")
-def told_dtype(code):
-    got = code.with_level(values("pooled", 2, 6).float(), 250, embedding_layers().float(), 8)
-    true(got.dtype == torch.float32, "the result is not float32 where text and layers are")
-
-
-@told.probe
-def told_probe(code):
-    pooled = values("pooled", 2, 6)
-    return {"levels": code.with_level(pooled, torch.tensor([250, 30]), embedding_layers(), 8)}
+@told.trial
+def told_trial(code, draw):
+    """One level for all, or one each; the ends of the schedule, and text in half precision."""
+    dim, width = draw.choice("dim", (8, 6)), draw.whole("width", 3, 7)
+    layers, pooled = fill(TimeEmbedding(dim, width)), draw.tensor("pooled", draw.batch, width)
+    each = torch.tensor(draw.wholes("levels", draw.batch, 1, 999))
+    level = draw.choice("level", (250, each, 999, 0, 901, 333))
+    with torch.no_grad():
+        got = code.with_level(pooled, level, layers.to(draw.dtype), dim)
+        waves = code.with_level(draw.tensor("zero", draw.batch, dim) * 0, level, nn.Identity(), dim)
+    return {"where text is 0 and no layers are, the result": waves, "the result": got}

@@ -2,6 +2,7 @@
 
 from functools import partial
 
+from minidiff.grade.exercises import REFERENCE
 from minidiff.grade.mistakes.mutation import Mutation
 
 CASCADE, GUIDANCE = "minidiff/stage2/cascade.py", "minidiff/guidance.py"
@@ -47,7 +48,7 @@ CASCADE_VERSIONS = [
         name="small-not-faded",
         old=NOISED,
         new="return large + (1 - schedule.abar(level, like=large)) ** 0.5 * eps",
-        caught_by="enlarged, then noised to the level",
+        caught_by="the picture fades as the noise grows",
         hint="The noise has its size, but the picture under it was not made fainter.",
         picture="Colours too strong, most of all in large areas.",
     ),
@@ -55,7 +56,7 @@ CASCADE_VERSIONS = [
         name="small-level-from-the-other-end",
         old=NOISED,
         new="return forward_process(large, schedule.abar(999 - level, like=large), eps)",
-        caught_by="enlarged, then noised to the level",
+        caught_by="the picture fades as the noise grows",
         hint="A small level should be little noise; here it is much.",
         picture="Another thing than the small picture shows.",
     ),
@@ -65,7 +66,7 @@ CASCADE_VERSIONS = [
         new="few = eps[..., : low.shape[-2], : low.shape[-1]]\n"
         "    noisy = forward_process(low, schedule.abar(level, like=low), few)\n"
         "    return enlarge(noisy, eps.shape[-2:])",
-        caught_by="enlarged, then noised to the level",
+        caught_by="the picture fades as the noise grows",
         hint="The noise was enlarged with the picture, and is smooth: it hides no detail.",
         picture="Blotches a few pixels wide, taken for things.",
     ),
@@ -81,7 +82,7 @@ CASCADE_VERSIONS = [
         name="second-order-swapped",
         old=JOINED,
         new="return [torch.cat(pair[::-1], dim=1) for pair in pairs]",
-        caught_by="x_t comes first, the small picture behind it",
+        caught_by="x_t comes first, the small picture behind it, in the channels",
         hint="The first three channels are the noisy picture's, and got the small one.",
         picture="The noise stays, or grows.",
     ),
@@ -89,7 +90,7 @@ CASCADE_VERSIONS = [
         name="second-added",
         old=JOINED,
         new="return [noisy + seen for noisy, seen in pairs]",
-        caught_by="a picture of six channels for every query",
+        caught_by="x_t comes first, the small picture behind it, in the channels",
         hint="The two pictures were added up. The network wants to see both.",
         picture="An error: three channels where six are expected.",
     ),
@@ -97,7 +98,7 @@ CASCADE_VERSIONS = [
         name="second-joined-as-batch",
         old=JOINED,
         new="return [torch.cat(pair, dim=0) for pair in pairs]",
-        caught_by="a picture of six channels for every query",
+        caught_by="x_t comes first, the small picture behind it, in the channels",
         hint="The pictures stand one after another in the batch, not in the channels.",
         picture="An error: three channels where six are expected.",
     ),
@@ -105,7 +106,7 @@ CASCADE_VERSIONS = [
         name="second-view-of-one",
         old=PAIRS,
         new="pairs = zip(self.inner.pictures(x), [self.seen] * len(self.inner.pictures(x)))",
-        caught_by="a view turns both pictures",
+        caught_by=REFERENCE,
         hint="The noisy picture is turned and the small one is not: they contradict each other.",
         picture="Anagrams with a ghost of their upright self.",
     ),
@@ -114,7 +115,7 @@ CASCADE_VERSIONS = [
         old=JOINED,
         new="return [torch.cat([noisy, seen * (i > 0)], dim=1)"
         " for i, (noisy, seen) in enumerate(pairs)]",
-        caught_by="x_t comes first, the small picture behind it",
+        caught_by="x_t comes first, the small picture behind it, in the channels",
         hint="Without the prompt the small picture is gone too: guidance pushes along both.",
         picture="Burnt colours and hard edges.",
     ),
@@ -122,7 +123,7 @@ CASCADE_VERSIONS = [
         name="level-as-fraction",
         old=ADDED,
         new="return pooled + embedding(sinusoid(level / 1000, dim).to(pooled.dtype))",
-        caught_by="embedded as a timestep is, and added",
+        caught_by=REFERENCE,
         hint="The level is a timestep, 0 to 999; here it is a number below 1.",
         picture="Soft: it takes every small picture for a clean one.",
     ),
@@ -138,7 +139,7 @@ CASCADE_VERSIONS = [
         name="level-times-text",
         old=ADDED,
         new="return pooled * (1 + embedding(sinusoid(level, dim).to(pooled.dtype)))",
-        caught_by="embedded as a timestep is, and added",
+        caught_by=REFERENCE,
         hint="The embedding scales the text's vector. It should be added to it.",
         picture="Noise is left, or detail is lost.",
     ),
@@ -155,7 +156,7 @@ CASCADE_VERSIONS = [
         old="level = torch.as_tensor(level, device=pooled.device).expand(len(pooled))",
         new="level = torch.as_tensor(level, device=pooled.device).reshape(-1)[:1]"
         ".expand(len(pooled))",
-        caught_by="every prompt may have its own level",
+        caught_by=REFERENCE,
         hint="All prompts got the first one's level.",
         picture="Right where all levels are alike, as in the pipeline; training goes wrong.",
     ),

@@ -2,6 +2,7 @@
 
 from functools import partial
 
+from minidiff.grade.exercises import REFERENCE
 from minidiff.grade.mistakes.mutation import Mutation
 
 EQUATIONS, FLOW = "minidiff/equations.py", "minidiff/mnist/flow.py"
@@ -25,7 +26,6 @@ FORWARD = "    unet.train()\n    return squared_error(unet, flow_example(x_1))"
 euler = partial(Mutation, exercise="euler_sample", file=ODE)
 UPDATES, RISE = "the number of updates", "the times rise from t_start and end on exactly 1"
 ASKED = "the field is asked where each step begins"
-STATES = "the walk: its start, and the picture after every step"
 WHOLE = "    whole = int((1 - t_start) / step_size - 1e-9)"
 LIST = "    return [t_start + i * step_size for i in range(whole + 1)] + [1.0]"
 START = (
@@ -35,10 +35,7 @@ START = (
 WALK = "euler_step(x, velocity(x, t), t_next - t)"
 
 conditioning = partial(Mutation, exercise="flow_conditioning", file=FLOW)
-MULTIPLIES = "time multiplies u and up1"
 SHARE = "a share of p_uncond is dropped, whole classes only"
-CALLED = "the UNet is called with x_t, c, t and mask, and answers the velocity"
-CLASS_LOSS = "the loss is the mean square, in training mode, with dropped classes"
 MASK = "mask = torch.rand(len(c), device=x_1.device, generator=generator) >= p_uncond"
 GIVEN = "return (x_t, c, t, mask), velocity"
 CLASS_FORWARD = (
@@ -46,13 +43,13 @@ CLASS_FORWARD = (
 )
 
 guidance = partial(Mutation, exercise="flow_guidance", file=FLOW)
-W = "w = 0 is the conditional velocity, and it grows from there"
+W = "w = 0 is the conditional velocity, -1 the unconditional one"
 CALLS = "both velocities come from one call, masked and told"
-GAMMA = "gamma 0 forgets the digit, 1 is the digit's own, 5 goes beyond"
 GUIDED = "return classifier_free_guidance(u_uncond, u_cond, scale)"
 V = "    return v_cond + w * (v_cond - v_uncond)"
 
 languages = partial(Mutation, exercise="velocity_from_eps", file=EQUATIONS)
+POINT = "one point in each language, on three paths"
 FROM_EPS = "    return d_alpha * (x_t - sigma * eps) / alpha + d_sigma * eps"
 FROM_X1 = "    return d_alpha * x1 + d_sigma * (x_t - alpha * x1) / sigma"
 TO_EPS = "    return (d_alpha * x_t - alpha * v) / (d_alpha * sigma - alpha * d_sigma)"
@@ -216,7 +213,7 @@ FLOW_VERSIONS = [
         file=EQUATIONS,
         old="    return x_t + h * v",
         new="    return x_t + v",
-        caught_by="one step: the velocity, times the length of the step",
+        caught_by=REFERENCE,
         hint="The whole velocity is added in every step: it has to be scaled by h.",
         picture="White and black blots, fifty times too strong.",
     ),
@@ -225,7 +222,7 @@ FLOW_VERSIONS = [
         file=EQUATIONS,
         old="    return x_t + h * v",
         new="    return x_t - h * v",
-        caught_by="one step: the velocity, times the length of the step",
+        caught_by=REFERENCE,
         hint="The step goes against the velocity, away from the picture.",
         picture="Noise that grows stronger and stronger.",
     ),
@@ -234,7 +231,7 @@ FLOW_VERSIONS = [
         file=EQUATIONS,
         old="    return x_t + (1 - t) * v",
         new="    return x_t + t * v",
-        caught_by="one long step goes the rest of the way",
+        caught_by=REFERENCE,
         hint="t of the way lie behind; what is left to go is 1 - t.",
         picture="At t = .25 a noisy picture, at t = .75 one with its noise inverted.",
     ),
@@ -243,7 +240,7 @@ FLOW_VERSIONS = [
         file=EQUATIONS,
         old="    return x_t + (1 - t) * v",
         new="    return x_t + v",
-        caught_by="one long step goes the rest of the way",
+        caught_by=REFERENCE,
         hint="One step from t goes 1 - t of the way, not all of it.",
         picture="Overshot: the noise shows inverted, most at t = .75.",
     ),
@@ -252,7 +249,7 @@ FLOW_VERSIONS = [
         file=EQUATIONS,
         old="    return x_t + (1 - t) * v",
         new="    return x_t - (1 - t) * v",
-        caught_by="one long step goes the rest of the way",
+        caught_by=REFERENCE,
         hint="The step goes against the velocity: more noise instead of less.",
         picture="Twice the noise.",
     ),
@@ -297,10 +294,39 @@ FLOW_VERSIONS = [
         picture="Slightly soft; at the last step the network is asked beyond what it learned.",
     ),
     euler(
+        name="steps-all-alike",
+        old=WHOLE,
+        new="    n = round((1 - t_start) / step_size)\n"
+        "    return [t_start + (1 - t_start) * i / n for i in range(n)] + [1.0]\n" + WHOLE,
+        caught_by=UPDATES,
+        hint="The way is cut into equal steps; the size that was asked for is kept, but in the "
+        "last.",
+        picture="From t = .93 three steps in place of four; hardly to be seen.",
+    ),
+    euler(
+        name="first-step-for-all",
+        old=WALK,
+        new=WALK.replace("t_next - t", "times[1] - times[0]"),
+        caught_by=REFERENCE,
+        hint="Every step is as long as the first; each has the length between its two times.",
+        picture="From t = .93 too far: overshot by the part of a step that is left.",
+    ),
+    euler(
+        name="velocity-of-the-start",
+        old=START + "    yield x\n",
+        new=START
+        + "    velocity = (lambda field, start: lambda _, t: field(start, t))(velocity, x)\n"
+        "    yield x\n",
+        caught_by=REFERENCE,
+        hint="The velocity is asked about the picture where the walk began, not about the present "
+        "one.",
+        picture="A blur of many digits, as in one long step.",
+    ),
+    euler(
         name="walk-forgets-its-start",
         old=START + "    yield x\n",
         new=START,
-        caught_by=STATES,
+        caught_by=REFERENCE,
         hint="The starting point is not yielded.",
         picture="The strip of states lacks its first picture.",
     ),
@@ -309,7 +335,7 @@ FLOW_VERSIONS = [
         name="flow-time-added",
         old="        u = u * self.fc1_t(t)\n",
         new="        u = u + self.fc1_t(t)\n",
-        caught_by=MULTIPLIES,
+        caught_by=REFERENCE,
         hint="Time is added to u, as in the DDPM of 2024; here it multiplies.",
         picture="Samples like the others: the network learns with either.",
     ),
@@ -317,7 +343,7 @@ FLOW_VERSIONS = [
         name="flow-second-time-added",
         old="self.up1(concat(u, x3)) * self.fc2_t(t)",
         new="self.up1(concat(u, x3)) + self.fc2_t(t)",
-        caught_by=MULTIPLIES,
+        caught_by=REFERENCE,
         hint="The second time is added to up1; here both multiply.",
         picture="Samples like the others: the network learns with either.",
     ),
@@ -325,7 +351,7 @@ FLOW_VERSIONS = [
         name="flow-second-time-forgotten",
         old="self.up1(concat(u, x3)) * self.fc2_t(t)",
         new="self.up1(concat(u, x3))",
-        caught_by=MULTIPLIES,
+        caught_by=REFERENCE,
         hint="Time enters once, at u; up1 wants it, too.",
         picture="A slightly higher loss.",
     ),
@@ -333,7 +359,7 @@ FLOW_VERSIONS = [
         name="flow-time-before-unflatten-only",
         old="        u = u * self.fc1_t(t)\n",
         new="        u = u\n",
-        caught_by=MULTIPLIES,
+        caught_by=REFERENCE,
         hint="u is not told the time.",
         picture="A slightly higher loss.",
     ),
@@ -341,7 +367,7 @@ FLOW_VERSIONS = [
         name="flow-time-multiplies-before-up1",
         old="        up1 = self.up1(concat(u, x3)) * self.fc2_t(t)\n",
         new="        up1 = self.up1(concat(u, x3))\n        x2 = x2 * self.fc2_t(t)\n",
-        caught_by=MULTIPLIES,
+        caught_by=REFERENCE,
         hint="The second time multiplies the skip x2; it belongs to up1.",
         picture="A slightly higher loss.",
     ),
@@ -349,7 +375,7 @@ FLOW_VERSIONS = [
         name="flow-time-plus-one",
         old="        u = u * self.fc1_t(t)\n",
         new="        u = u * (1 + self.fc1_t(t))\n",
-        caught_by=MULTIPLIES,
+        caught_by=REFERENCE,
         hint="u is multiplied by 1 + t_1: a good idea of other networks, but not the course's.",
         picture="Samples like the others.",
     ),
@@ -389,7 +415,7 @@ FLOW_VERSIONS = [
         name="class-target-is-the-picture",
         old=GIVEN,
         new="return (x_t, c, t, mask), x_1",
-        caught_by=CALLED,
+        caught_by=REFERENCE,
         hint="The target is the clean picture; it should be the velocity.",
         picture="A low loss, and samples that keep all their noise.",
     ),
@@ -397,7 +423,7 @@ FLOW_VERSIONS = [
         name="class-flow-in-eval-mode",
         old=CLASS_FORWARD,
         new=CLASS_FORWARD.replace("unet.train()", "unet.eval()"),
-        caught_by=CLASS_LOSS,
+        caught_by=LOSS,
         hint="The UNet is trained in eval mode: BatchNorm never learns its statistics.",
         picture="Training is unstable.",
     ),
@@ -433,7 +459,7 @@ FLOW_VERSIONS = [
         name="gamma-is-w",
         old=GUIDED,
         new="return u_cond + scale * (u_cond - u_uncond)",
-        caught_by=GAMMA,
+        caught_by=REFERENCE,
         hint="This is the other edition's w; gamma = 1 is the digit's own velocity.",
         picture="Digits a little bolder than asked for.",
     ),
@@ -441,7 +467,7 @@ FLOW_VERSIONS = [
         name="flow-halves-exchanged",
         old="u_uncond, u_cond = unet(",
         new="u_cond, u_uncond = unet(",
-        caught_by=GAMMA,
+        caught_by=REFERENCE,
         hint="The two halves of the answer have changed places.",
         picture="Blots: guidance pushes away from the digit.",
     ),
@@ -482,7 +508,7 @@ FLOW_VERSIONS = [
         name="v-from-eps-no-division",
         old=FROM_EPS,
         new="    return d_alpha * (x_t - sigma * eps) + d_sigma * eps",
-        caught_by="v from eps",
+        caught_by=POINT,
         hint="What is left of x_t without its noise is alpha x1: divide by alpha.",
         picture="Too slow near t = 0: grey pictures.",
     ),
@@ -490,7 +516,7 @@ FLOW_VERSIONS = [
         name="v-from-eps-sign",
         old=FROM_EPS,
         new="    return d_alpha * (x_t - sigma * eps) / alpha - d_sigma * eps",
-        caught_by="v from eps",
+        caught_by=POINT,
         hint="The noise's part has the wrong sign; d_sigma is negative already.",
         picture="The noise doubles instead of going away.",
     ),
@@ -498,7 +524,7 @@ FLOW_VERSIONS = [
         name="v-from-eps-plus-noise",
         old=FROM_EPS,
         new="    return d_alpha * (x_t + sigma * eps) / alpha + d_sigma * eps",
-        caught_by="v from eps",
+        caught_by=POINT,
         hint="The noise is added to x_t where it should be taken away.",
         picture="Twice the noise.",
     ),
@@ -506,7 +532,7 @@ FLOW_VERSIONS = [
         name="v-without-derivatives",
         old=FROM_EPS,
         new="    return (x_t - sigma * eps) / alpha - eps",
-        caught_by="v from eps",
+        caught_by=POINT,
         hint="This is x1 - eps: right on the linear path, wrong on every other.",
         picture="Right in flow coordinates; on a cosine path too fast at one end.",
     ),
@@ -514,7 +540,7 @@ FLOW_VERSIONS = [
         name="v-alpha-for-its-derivative",
         old=FROM_EPS,
         new="    return alpha * (x_t - sigma * eps) / alpha + d_sigma * eps",
-        caught_by="v from eps",
+        caught_by=POINT,
         hint="alpha stands where its derivative should.",
         picture="Too slow near t = 0.",
     ),
@@ -522,7 +548,7 @@ FLOW_VERSIONS = [
         name="v-from-x1-by-alpha",
         old=FROM_X1,
         new="    return d_alpha * x1 + d_sigma * (x_t - alpha * x1) / alpha",
-        caught_by="v from x1",
+        caught_by=POINT,
         hint="What is left of x_t without the picture is sigma eps: divide by sigma.",
         picture="Too much noise taken away near t = 0.",
     ),
@@ -530,7 +556,7 @@ FLOW_VERSIONS = [
         name="v-from-x1-whole-picture",
         old=FROM_X1,
         new="    return d_alpha * x1 + d_sigma * (x_t - x1) / sigma",
-        caught_by="v from x1",
+        caught_by=POINT,
         hint="x_t holds alpha of the picture, not all of it.",
         picture="Dark shapes where the picture is.",
     ),
@@ -538,7 +564,7 @@ FLOW_VERSIONS = [
         name="eps-from-v-sign",
         old=TO_EPS,
         new="    return (alpha * v - d_alpha * x_t) / (d_alpha * sigma - alpha * d_sigma)",
-        caught_by="eps from v",
+        caught_by=POINT,
         hint="The noise comes out with the wrong sign.",
         picture="Twice the noise.",
     ),
@@ -546,7 +572,7 @@ FLOW_VERSIONS = [
         name="eps-from-v-no-determinant",
         old=TO_EPS,
         new="    return d_alpha * x_t - alpha * v",
-        caught_by="eps from v",
+        caught_by=POINT,
         hint="The determinant is 1 on the linear path only: divide by it.",
         picture="Right in flow coordinates, too strong or weak elsewhere.",
     ),
@@ -554,7 +580,7 @@ FLOW_VERSIONS = [
         name="x1-from-v-plus",
         old=TO_X1,
         new="    return (sigma * v + d_sigma * x_t) / (d_alpha * sigma - alpha * d_sigma)",
-        caught_by="x1 from v",
+        caught_by=POINT,
         hint="d_sigma x_t is to be taken away; d_sigma is negative, so this adds up wrongly.",
         picture="A negative of the picture under noise.",
     ),
