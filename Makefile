@@ -27,6 +27,9 @@ given = $(filter command,$(origin $1))
 opt = $(if $(call given,$1),--$2 "$$$1")
 flag = $(if $(call given,$1),--$2)
 
+# tests share the cores out where pytest-xdist is there, as it is in .venv; each process holds torch
+side_by_side = $(if $(shell $(PY) -c "import xdist" 2>/dev/null && echo yes),-n $(or $(JOBS),auto) --maxprocesses 4)
+
 # dev, parity, train, notebooks: the extras of pyproject.toml, in the tested versions
 .venv/ready-%: pyproject.toml constraints.txt
 	@sh tools/setup.sh $*
@@ -56,7 +59,7 @@ part-b: $(call needs,dev) ## all figures of Part B, into out/part-b; EDITION=fa2
 	$(minidiff) part-b $(call opt,EDITION,edition) $(call opt,WEIGHTS,weights) $(call opt,OUT,out)
 
 test: $(call needs,dev) ## quick tests: no network, no GPU; JOBS=1 side by side (default: a core each, 4 at most)
-	$(PY) -m pytest -m "not gpu and not slow" -n $(or $(JOBS),auto) --maxprocesses 4
+	$(PY) -m pytest -m "not gpu and not slow" $(side_by_side)
 
 test-slow: $(call needs,dev) ## the tests that take longer than ten seconds
 	$(PY) -m pytest -m "slow and not gpu"

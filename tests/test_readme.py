@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from tiny_checkpoint import write_tiny_checkpoint
+from tiny_checkpoint import write_json, write_tiny_checkpoint
 
 from minidiff import studio
 from minidiff.cli import make_parser
@@ -43,7 +43,9 @@ def commands(start: str) -> list[tuple[str, str]]:
 def desk(tmp_path, monkeypatch):
     """A folder with the pictures that the examples name, and a small model to open."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("MINIDIFF_WEIGHTS", str(write_tiny_checkpoint(tmp_path / "tiny")))
+    folder = write_tiny_checkpoint(tmp_path / "tiny")
+    write_json(folder / "sampling.json", {"sampler": "ddim", "steps": 2})
+    monkeypatch.setenv("MINIDIFF_WEIGHTS", str(folder))
     Image.effect_noise((80, 70), 60).convert("RGB").save("me.jpg")
     mask = Image.new("L", (80, 70))
     mask.paste(255, (30, 20, 60, 50))

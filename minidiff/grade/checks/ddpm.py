@@ -53,12 +53,6 @@ loss = Exercise(
 )
 
 
-def example(code):
-    with ruled_torch():
-        (x_t, t), eps = code.ddpm_example(TABLE, clean())
-    return x_t, t, eps
-
-
 @loss.check("every picture has its own timestep, from 0 to T-1")
 def loss_timesteps(code):
     (x_t, t), _ = code.ddpm_example(TABLE, torch.zeros(4096, 1, 1, 1, dtype=torch.float64))
@@ -74,30 +68,11 @@ def loss_normalised(code):
     true(float(t.max()) > 0.9, f"t never exceeds {float(t.max()):.4g}, though 4096 were drawn")
 
 
-@loss.check("x_t is the picture noised to that timestep")
-def loss_noised(code):
-    x_t, t, eps = example(code)
-    abar = ABARS[(t * STEPS).round().long().clamp(0, STEPS - 1)][:, None, None, None]
-    close(x_t, abar.sqrt() * clean() + (1 - abar).sqrt() * eps, "x_t", 1e-5)
-
-
 @loss.check("the target is the noise")
 def loss_target(code):
     _, eps = code.ddpm_example(TABLE, torch.zeros(4096, 1, 4, 4, dtype=torch.float64))
     spread = float(eps.double().std())
     true(0.97 < spread < 1.03, f"the target's standard deviation is {spread:.3g}; noise has 1")
-
-
-@loss.check("the loss is the mean square, in training mode")
-def loss_mean(code):
-    unet = Recorder()
-    with ruled_torch():
-        got = code.ddpm_forward(unet.eval(), TABLE, clean(), STEPS)
-    eps = example(code)[2]
-    close(got, float(eps.pow(2).mean()), "the loss of a UNet that answers 0", 1e-5)
-    equal(unet.modes, [True], "whether the UNet was in training mode")
-    close(code.squared_error(unet, ((clean(),), clean() + 2)), float((clean() + 2).pow(2).mean()),
-          "squared_error", 1e-5)  # fmt: skip
 
 
 def table(draw) -> dict:
@@ -191,21 +166,6 @@ def dropout_share(code):
         true(abs(share - p) < 0.02, f"with p_uncond = {p}, a share of {share:.3f} is dropped")
 
 
-@dropout.check("p_uncond 0 drops none, 1 drops all")
-def dropout_ends(code):
-    close(dropped(code, 0.0, 200), 1.0, "the mask for p_uncond = 0")
-    close(dropped(code, 1.0, 200), 0.0, "the mask for p_uncond = 1")
-
-
-@dropout.check("the digits themselves are handed on")
-def dropout_digits(code):
-    c = torch.arange(64) % 10
-    with ruled_torch():
-        (x_t, got, t, _), eps = code.class_ddpm_example(TABLE, clean(), c, 0.1)
-    equal(got.tolist(), c.tolist(), "the digits")
-    equal((tuple(x_t.shape), tuple(t.shape), tuple(eps.shape)), (SHAPE, (64,), SHAPE), "the shapes")
-
-
 @dropout.trial
 def dropout_trial(code, draw):
     """The mask may be drawn in several ways: its share is looked at, and who drew it."""
@@ -274,19 +234,6 @@ def run_walk(code):
     return list(code.denoising_walk(estimate, TABLE, noise)), asked
 
 
-@sampling.check("one step: mean and noise")
-def sampling_step(code):
-    x, eps, z = (values(name, *PAIR) for name in ("x", "eps", "z"))
-    for t in (0, 1, 150, 299):
-        abar, prev = level(t), level(t - 1)
-        beta = 1 - abar / prev
-        x0 = (x - math.sqrt(1 - abar) * eps) / math.sqrt(abar)
-        due = math.sqrt(prev) * beta / (1 - abar) * x0 + math.sqrt(beta) * z
-        due = due + math.sqrt(1 - beta) * (1 - prev) / (1 - abar) * x
-        got = code.ddpm_step(x, eps, z, tensor(abar), tensor(prev))
-        close(got, due, f"from t = {t}, the next picture")
-
-
 def tensor(x: float) -> torch.Tensor:
     return torch.tensor(x, dtype=torch.float64)
 
@@ -316,13 +263,6 @@ def sampling_gaussian(code):
 def sampling_last(code):
     frames, _ = run_walk(code)
     close(frames[-1], due_walk()[-1], "the last picture")
-
-
-@sampling.check("the UNet samples in eval mode")
-def sampling_eval(code):
-    unet = Recorder().train()
-    list(code.time_walk(unet, short_table(), [1, 2]))
-    equal(set(unet.modes), {False}, "whether the UNet was in training mode")
 
 
 def short_table() -> dict:
@@ -398,17 +338,6 @@ def guided_walk(code, scale) -> tuple[list[torch.Tensor], Digits]:
     return frames, unet
 
 
-def due_guided(start: torch.Tensor, scales: list[float]) -> torch.Tensor:
-    """The first step without its noise."""
-    eps = torch.tensor([0.1 + 0.01 * s * (c + 1) for s, c in zip(scales, (2, 7))])
-    eps = eps[:, None, None, None].double()
-    abar, prev = level(4), level(3)
-    x0 = (start - math.sqrt(1 - abar) * eps) / math.sqrt(abar)
-    beta = 1 - abar / prev
-    mean = math.sqrt(prev) * beta * x0 + math.sqrt(1 - beta) * (1 - prev) * start
-    return mean / (1 - abar)
-
-
 @guided.check("both estimates of a step come from one call, with mask 0 and 1")
 def guided_calls(code):
     _, unet = guided_walk(code, 5.0)
@@ -418,31 +347,6 @@ def guided_calls(code):
     equal(sorted(mask.flatten().long().tolist()), [0, 0, 1, 1], "the masks of a call, sorted,")
     equal(sorted(c.tolist()), [2, 2, 7, 7], "the digits of a call, sorted,")
     close(t, 4 / 5, "the time of the first call", 1e-5)
-
-
-@guided.check("scale 0 forgets the digit, 1 is the digit's own, 5 goes beyond")
-def guided_scale(code):
-    base, _ = guided_walk(code, 0.0)
-    start = base[0].double()
-    for scale in (1.0, 5.0):
-        frames, _ = guided_walk(code, scale)
-        moved = frames[1].double() - base[1].double()
-        due = due_guided(start, [scale] * 2) - due_guided(start, [0.0] * 2)
-        close(moved, due, f"what scale {scale:.0f} changes in the first step", 1e-5)
-
-
-@guided.check("the scale may differ from picture to picture")
-def guided_rows(code):
-    frames, _ = guided_walk(code, torch.tensor([0.0, 5.0]))
-    zero, five = guided_walk(code, 0.0)[0], guided_walk(code, 5.0)[0]
-    close(frames[-1][0], zero[-1][0], "the picture with scale 0", 1e-5)
-    close(frames[-1][1], five[-1][1], "the picture with scale 5", 1e-5)
-
-
-@guided.check("the UNet samples in eval mode")
-def guided_eval(code):
-    _, unet = guided_walk(code, 5.0)
-    equal(set(unet.modes), {False}, "whether the UNet was in training mode")
 
 
 class Told(Answering):

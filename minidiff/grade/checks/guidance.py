@@ -47,12 +47,6 @@ def cfg_eps(code):
         close(eps, guided("u", "c", scale), f"at scale {scale:.0f}, eps")
 
 
-@cfg.check("v is the prompt's, unguided")
-def cfg_variance(code):
-    _, v = code.CFG("prompt", "empty", 7.0).combine([answer("u"), answer("c")])
-    close(v, answer("c")[1], "v")
-
-
 @cfg.trial
 def cfg_trial(code, draw):
     own = draw.choice("scale", ((0.0,), (1.0,), (), (2.5,)))
@@ -149,21 +143,6 @@ def anagram_back(code):
     close(eps, due, "at scale 1, eps")
 
 
-@anagram.check("each estimate is guided against the empty prompt at its own view")
-def anagram_guided(code):
-    eps, _ = make_anagram(code).combine([answer(name) for name in ASKED])
-    due = (guided("u1", "c1", 7.0) + guided("u2", "c2", 7.0).roll(-1, -1)) / 2
-    close(eps, due, "at scale 7, eps")
-
-
-@anagram.check("v is the first prompt's, turned back")
-def anagram_variance(code):
-    _, v = make_anagram(code).combine([answer(name) for name in ASKED])
-    close(v, answer("c1")[1], "v")
-    _, v = make_anagram(code, (Roll(), Straight())).combine([answer(name) for name in ASKED])
-    close(v, answer("c1")[1].roll(-1, -1), "v, when the first view moves pixels,")
-
-
 @anagram.trial
 def anagram_mean_trial(code, draw):
     estimates = [draw.picture(f"eps {i}") for i in range(draw.choice("views", (1, 2, 3, 5)))]
@@ -218,22 +197,6 @@ def hybrid_blur(code):
     row = [math.exp(-(k**2) / 8) for k in range(-16, 17)]
     due = torch.tensor([[a * b for a in row] for b in row], dtype=torch.float64) / sum(row) ** 2
     close(code.course_low_pass(point)[0, 0, 4:37, 4:37], due, "a point, blurred,", 1e-6)
-
-
-@hybrid.check("both estimates are guided, then split")
-def hybrid_combine(code):
-    guidance = code.Hybrid("far", "near", "empty", 7.0, lambda x: x / 4)
-    equal(guidance.prompts, ["empty", "far", "near"], "prompts")
-    eps, _ = guidance.combine([answer("u"), answer("far"), answer("near")])
-    due = guided("u", "far", 7.0) / 4 + guided("u", "near", 7.0) * 3 / 4
-    close(eps, due, "at scale 7, eps")
-
-
-@hybrid.check("v is the far prompt's, as the UNet gave it")
-def hybrid_variance(code):
-    guidance = code.Hybrid("far", "near", "empty", 7.0, lambda x: x / 4)
-    _, v = guidance.combine([answer("u"), answer("far"), answer("near")])
-    close(v, answer("far")[1], "v")
 
 
 @hybrid.trial
@@ -306,18 +269,6 @@ def inpaint_end(code):
     after_step = code.keep_outside(original, half_mask(), ClosedFormSchedule(), noise)
     got = after_step(x, -1, [0, 1])
     close(got[..., 4:], original[..., 4:], "at t_prev = -1, outside the mask, the picture")
-
-
-@inpaint.check("only the pictures that moved are blended, each with its own mask")
-def inpaint_rows(code):
-    original = values("original", *SHAPE)
-    masks = torch.cat([half_mask(), 1 - half_mask()])
-    noise = RuledNoise(2, SHAPE[1:])
-    after_step = code.keep_outside(original, masks, ClosedFormSchedule(), noise)
-    x = values("x", 1, *SHAPE[1:])
-    got = after_step(x, -1, [1])
-    close(got[..., :4], original[1:, ..., :4], "outside the second picture's mask, the picture")
-    close(got[..., 4:], x[..., 4:], "inside the second picture's mask, the picture")
 
 
 @inpaint.trial
@@ -403,13 +354,6 @@ def views_turn(code):
     for degrees, row, column in ((90, 0, 0), (180, 3, 0), (270, 3, 3)):
         got = code.Rotate(degrees).view(x)[..., row, column]
         close(got, 1.0, f"after {degrees} degrees the corner, due at ({row}, {column}),")
-
-
-@views.check("a negative's variance keeps its sign")
-def views_negate(code):
-    x = values("x", *SHAPE)
-    close(code.Negate().view(x), -x, "the negative")
-    close(code.Negate().inverse_variance(x), x, "the variance of a negative")
 
 
 @views.check("the circle turns inside and stands still outside")

@@ -90,16 +90,6 @@ def blocks_fc(code):
     )
 
 
-@blocks.check("one BatchNorm each")
-def blocks_train(code):
-    for name in ("Conv", "DownConv", "UpConv", "Unflatten"):
-        arguments = SHAPES[name][0]
-        norms = [
-            m for m in getattr(code, name)(*arguments).modules() if isinstance(m, nn.BatchNorm2d)
-        ]
-        equal(len(norms), 1, f"the number of BatchNorms in {name}")
-
-
 def block_trial(name: str):
     """The trial of one block: other channels, in training (batch statistics) and in eval mode."""
 
@@ -137,10 +127,6 @@ X, T = values("x", 3, 1, 28, 28), torch.tensor([0.0, 0.4, 1.0], dtype=torch.floa
 C = torch.tensor([7, 0, 3])
 
 
-def time_unet(code):
-    return fill(code.TimeConditionalUNet(num_hiddens=D))
-
-
 def class_unet(code):
     return fill(code.ClassConditionalUNet(num_hiddens=D))
 
@@ -152,30 +138,6 @@ def due_forward(model, c1=1.0, c2=1.0):
     u = c1 * u + model.fc1_t(t)
     up1 = c2 * model.up1(torch.cat([u, x3], 1)) + model.fc2_t(t)
     return model.decode(up1, x2, x1)
-
-
-@conditioning.check("time is added, to u and to up1")
-def conditioning_time(code):
-    model = time_unet(code)
-    close(model(X, T), due_forward(model), "the time-conditioned UNet's answer")
-
-
-@conditioning.check("every picture has its own time")
-def conditioning_rows(code):
-    model = time_unet(code)
-    got = model(X, T)
-    for row in range(3):
-        alone = model(X[row : row + 1], T[row : row + 1])
-        close(got[row : row + 1], alone, f"picture {row} of a batch with three times")
-
-
-@conditioning.check("the class multiplies, time is added")
-def conditioning_class(code):
-    model = class_unet(code)
-    vector = torch.zeros(3, 10, dtype=torch.float64)
-    vector[range(3), C] = 1
-    due = due_forward(model, model.fc1_c(vector), model.fc2_c(vector))
-    close(model(X, C, T), due, "the class-conditioned UNet's answer")
 
 
 @conditioning.check("a masked class is a vector of zeros")

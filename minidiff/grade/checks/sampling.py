@@ -52,15 +52,6 @@ def schedule_linear(code):
     close(betas, due, "betas", 1e-9)
 
 
-@schedule.check("abar for one timestep, for a batch, and before the first")
-def schedule_lookup(code):
-    made, like = code.cosine_schedule(), torch.zeros(SHAPE)
-    close(made.abar(250, like), torch.full((1, 1, 1, 1), cosine_abar(250)), "abar(250)", 1e-6)
-    due = torch.tensor([cosine_abar(30), cosine_abar(690), 1.0])[:, None, None, None]
-    close(made.abar(torch.tensor([30, 690, -1]), like), due, "abar of (30, 690, -1)", 1e-6)
-    equal(made.abar(30, like).dtype, torch.float32, "the dtype of abar for a float32 picture")
-
-
 @schedule.check("a timestep that does not exist is refused")
 def schedule_refuses(code):
     made = code.cosine_schedule()
@@ -200,27 +191,6 @@ def take_step(code, t, t_prev, threshold=None):
     return got, due_step(x_t, eps, v, t, t_prev, z, 1.0 if threshold else None), noise
 
 
-@step.check("x0 is estimated at the level of t")
-def step_x0(code):
-    for t, t_prev in ((690, 660), (30, 0)):
-        (_, x0), (_, due), _ = take_step(code, t, t_prev)
-        close(x0, due, f"for the step {t} -> {t_prev}, x0")
-
-
-@step.check("mean and noise of a step")
-def step_whole(code):
-    for t, t_prev in ((990, 960), (690, 660), (30, 0)):
-        (x, _), (due, _), _ = take_step(code, t, t_prev)
-        close(x, due, f"for the step {t} -> {t_prev}, the next picture")
-
-
-@step.check("the threshold acts on x0, before the mean")
-def step_threshold(code):
-    (x, x0), (due, due_x0), _ = take_step(code, 690, 660, lambda x: x.clamp(-1, 1))
-    close(x0, due_x0, "x0 with a threshold")
-    close(x, due, "the next picture with a threshold")
-
-
 @step.check("the step onto the clean picture is x0, and draws no noise")
 def step_last(code):
     (x, _), (due, _), noise = take_step(code, 0, -1)
@@ -337,20 +307,6 @@ def loop_asks(code):
     equal(len(steps), 33, "the number of steps yielded")
 
 
-@loop.check("eps is the first half of the channels, v the second")
-def loop_halves(code):
-    steps, _ = walk(code, prompt=0.25)
-    close(steps[0].eps, eps_of(values("start", *SHAPE), 990) + 0.25, "eps of the first step")
-
-
-@loop.check("several queries go into one call")
-def loop_queries(code):
-    steps, unet = walk(code, COURSE[:3], prompt=0.5, queries=2)
-    equal(unet.batches, [4, 4, 4], "pictures per call, for two pictures and two queries,")
-    alone, _ = walk(code, COURSE[:3], prompt=0.5)
-    close(steps[-1].x, alone[-1].x, "the result of asking the same thing twice")
-
-
 @loop.check("Gaussian pictures: the walk is the exact sampler")
 def loop_gaussian(code):
     steps, _ = walk(code)
@@ -363,16 +319,6 @@ def loop_gaussian(code):
         close(steps[i].x, x, f"after the step {t} -> {t_prev}, the picture")
 
 
-@loop.check("the fixed variances: v = -1 and v = +1")
-def loop_fixed(code):
-    for v in (-1.0, 1.0):
-        steps, _ = walk(code, COURSE[10:11], fixed_v=v)
-        x = values("start", *SHAPE)
-        eps, fixed = eps_of(x, 690), torch.full_like(x, v)
-        due, _ = due_step(x, eps, fixed, 690, 660, values("noise 0", *SHAPE))
-        close(steps[0].x, due, f"with fixed_v = {v:+.0f}, the next picture")
-
-
 @loop.check("a picture that starts later stands still until then")
 def loop_starts(code):
     steps, unet = walk(code, COURSE[:4], start=[0, 2])
@@ -383,26 +329,6 @@ def loop_starts(code):
     both, _ = walk(code, COURSE[2:4], start=0)
     equal([s.rows for s in steps], [[0], [0], [0, 1], [0, 1]], "the rows that moved")
     equal(len(both), 2, "the number of steps from the third pair on")
-
-
-@loop.check("after_step is told t_prev")
-def loop_after(code):
-    told = []
-
-    def after(x, t_prev, rows):
-        told.append(t_prev)
-        return 0 * x
-
-    steps, _ = walk(code, COURSE[:3], after_step=after)
-    equal(told, [960, 930, 900], "the timesteps that after_step was told")
-    close(steps[-1].x, 0.0, "the picture that after_step has set to 0")
-
-
-@loop.check("the caller's x is left alone")
-def loop_pure(code):
-    x = values("start", *SHAPE)
-    walk(code, COURSE[:2], x=x)
-    close(x, values("start", *SHAPE), "the x that was handed in")
 
 
 class AskedUNet:
@@ -492,16 +418,6 @@ STARTS = [1, 20]
 def begin(code):
     noise = RuledNoise(2, SHAPE[1:])
     return code.noised_start(values("x0", *SHAPE), COURSE, STARTS, ClosedFormSchedule(), noise)
-
-
-@start.check("each picture is noised to the t where it starts")
-def start_levels(code):
-    got = begin(code)
-    for row, i in enumerate(STARTS):
-        abar = cosine_abar(COURSE[i][0])
-        x0, eps = values("x0", *SHAPE)[row], values("noise 0", *SHAPE)[row]
-        due = math.sqrt(abar) * x0 + math.sqrt(1 - abar) * eps
-        close(got[row], due, f"the picture that starts at index {i}, t = {COURSE[i][0]},")
 
 
 @start.check("a start that does not exist is refused")

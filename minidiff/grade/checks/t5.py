@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import torch
 
 from minidiff.grade.exercises import Exercise, Part
-from minidiff.grade.expect import close, equal, same_dtype, true
+from minidiff.grade.expect import close, equal, true
 from minidiff.grade.inputs import fill, values
 
 FILE = "minidiff/deepfloyd/t5.py"
@@ -57,13 +57,6 @@ def buckets_large(code):
         due = 8 + int(math.log(distance / 8) / math.log(128 / 8) * 8)
         equal(int(got[149, 149 - distance]), due, f"the bucket of a key {distance} before")
         equal(int(got[0, distance]), 16 + due, f"the bucket of a key {distance} after")
-
-
-@buckets.check("everything beyond max_distance is in the last bucket")
-def buckets_beyond(code):
-    got = code.relative_buckets(200)
-    equal(int(got[199, 0]), 15, "the bucket of a key 199 before")
-    equal(int(got[0, 199]), 31, "the bucket of a key 199 after")
 
 
 @buckets.trial
@@ -125,13 +118,6 @@ def norm_eps(code):
     close(make_norm(code)(torch.zeros(1, 1, 6)), 0.0, "a vector of zeros, normed,")
 
 
-@norm.check("half precision does not overflow, and comes out in the weight's dtype")
-def norm_half(code):
-    got = make_norm(code).half()(torch.full((1, 1, 6), 300.0, dtype=torch.float16))
-    close(got, 1.0, "a float16 vector of 300, normed,", 1e-2)
-    same_dtype(got, torch.float16, "the result for float16 weights")
-
-
 @norm.trial
 def norm_trial(code, draw):
     """Other widths and eps, ranks of two to four, weights of another dtype than x."""
@@ -186,13 +172,6 @@ def gated_tanh(code):
     close(got.flatten(), due, "gelu(x) times 3 x", 1e-6)
 
 
-@gated.check("wo keeps its own dtype")
-def gated_dtype(code):
-    module = plain_gate(code).half()
-    module.wo.float()
-    same_dtype(module(POINTS.half()), torch.float32, "the result of a float32 wo")
-
-
 @gated.trial
 def gated_trial(code, draw):
     sizes = SimpleNamespace(d_model=draw.whole("d_model", 2, 6), d_ff=draw.whole("d_ff", 2, 9))
@@ -232,13 +211,6 @@ def attention_scale(code):
     module, x = fill(code.SelfAttention(CONFIG, False)), values("x", 2, 5, 6)
     bias = torch.zeros(2, 2, 5, 5, dtype=torch.float64)
     close(module(x, bias), plain_attention(module, x, bias, 2), "the result without bias")
-
-
-@attention.check("the bias is added to the scores of its head")
-def attention_bias(code):
-    module, x = fill(code.SelfAttention(CONFIG, False)), values("x", 2, 5, 6)
-    bias = values("bias", 2, 2, 5, 5)
-    close(module(x, bias), plain_attention(module, x, bias, 2), "the result with a bias")
 
 
 @attention.check("a key with a very negative bias is not seen")
@@ -299,14 +271,6 @@ def encoder_padding(code):
         close(
             model(IDS, MASK)[0, :3], model(other, MASK)[0, :3], "with other padding, a state", 1e-5
         )
-
-
-@encoder.check("the last norm is there")
-def encoder_norm(code):
-    model = fill(code.T5Encoder(CONFIG))
-    with torch.no_grad():
-        states = model(IDS, MASK) / model.encoder.final_layer_norm.weight
-    close(states.pow(2).mean(-1), 1.0, "the mean square of a state, without its weight,", 1e-4)
 
 
 @encoder.trial

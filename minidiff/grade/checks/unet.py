@@ -112,44 +112,6 @@ attention = Exercise(
 )
 
 
-def attend(code, text, x):
-    module = fill(code.Attention(8, CONFIG))
-    return module, module(x, *module.text_keys_values(text))
-
-
-def due_attention(module, text, x):
-    """The layer written out without its helpers."""
-    text = F.group_norm(text.mT, 32, module.norm_cross.weight, module.norm_cross.bias).mT
-    norm = module.group_norm
-    pixels = F.group_norm(x, norm.num_groups, norm.weight, norm.bias, norm.eps).flatten(2).mT
-    k = torch.cat([module.add_k_proj(text), module.to_k(pixels)], 1)
-    v = torch.cat([module.add_v_proj(text), module.to_v(pixels)], 1)
-    out = module.to_out[0](plain_attention(module.to_q(pixels), k, v, 2))
-    return out.mT.unflatten(2, x.shape[2:])
-
-
-@attention.check("the text is normed over channel groups, all positions together")
-def attention_text(code):
-    text = 2 * values("text", 2, 5, 32) + 1
-    module = fill(code.Attention(8, CONFIG))
-    keys, tokens = module.text_keys_values(text)
-    equal(tuple(keys.shape), (2, 5, 8), "the shape of the text's keys")
-    norm = module.norm_cross
-    normed = F.group_norm(text.mT, 32, norm.weight, norm.bias, norm.eps).mT
-    for got, layer, what in (
-        (keys, module.add_k_proj, "keys"),
-        (tokens, module.add_v_proj, "values"),
-    ):
-        close(got, layer(normed), f"the text's {what}")
-
-
-@attention.check("one softmax over text and pixels")
-def attention_whole(code):
-    text, x = values("text", 2, 5, 32), 2 * values("x", 2, 8, 3, 4) + 1
-    module, got = attend(code, text, x)
-    close(got - x, due_attention(module, text, x), "what the layer adds to x")
-
-
 @attention.check("the picture is added back")
 def attention_residual(code):
     module = fill(code.Attention(8, CONFIG))
@@ -214,18 +176,6 @@ def block_residual(code):
         module.conv2.bias.zero_()
     x = values("x", 2, 8, 4, 4)
     close(module(x, values("emb", 2, 10)), x, "the result")
-
-
-@block.check("scale and shift of the second norm")
-def block_steer(code):
-    module, got = run_block(code, 8, 8)
-    close(got, due_block(module, None), "the result for equal widths")
-
-
-@block.check("the shortcut where the widths differ")
-def block_shortcut(code):
-    module, got = run_block(code)
-    close(got, due_block(module, None), "the result for 8 to 12 channels")
 
 
 @block.check("halving and doubling, on both branches")

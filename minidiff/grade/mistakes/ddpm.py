@@ -2,6 +2,7 @@
 
 from functools import partial
 
+from minidiff.grade.exercises import REFERENCE
 from minidiff.grade.mistakes.mutation import Mutation
 
 DDPM, EQUATIONS = "minidiff/mnist/ddpm.py", "minidiff/equations.py"
@@ -12,7 +13,6 @@ dropout = partial(Mutation, exercise="class_dropout", file=DDPM)
 sampling = partial(Mutation, exercise="ddpm_sampling", file=DDPM, scene="digits")
 guided = partial(Mutation, exercise="guided_sampling", file=DDPM, scene="class_digits")
 LAST = "x = ddpm_step(x, eps, torch.zeros_like(x), abars[0], torch.ones_like(abars[0]))"
-EARLIER = "x = ddpm_step(x, eps, noise.draw(), abars[t], abars[t - 1])"
 
 DDPM_VERSIONS = [
     # training
@@ -54,7 +54,7 @@ DDPM_VERSIONS = [
         name="betas-for-abars",
         old='abars = schedule["alpha_bars"]\n    t = torch.randint',
         new='abars = schedule["alphas"]\n    t = torch.randint',
-        caught_by="x_t is the picture noised to that timestep",
+        caught_by=REFERENCE,
         hint="The picture is noised by a single step's alpha; the bar is missing.",
         picture="A loss near 1: hardly any noise to be found; samples stay noise.",
     ),
@@ -62,7 +62,7 @@ DDPM_VERSIONS = [
         name="target-is-the-picture",
         old="return (x_t, t / len(abars)), eps",
         new="return (x_t, t / len(abars)), x_0",
-        caught_by="x_t is the picture noised to that timestep",
+        caught_by="the target is the noise",
         hint="The target is the clean picture. That was section 1; from here on it is the noise.",
         picture="A low loss, and samples that drift to grey.",
     ),
@@ -70,7 +70,7 @@ DDPM_VERSIONS = [
         name="target-is-x_t",
         old="return (x_t, t / len(abars)), eps",
         new="return (x_t, t / len(abars)), x_t",
-        caught_by="x_t is the picture noised to that timestep",
+        caught_by="the target is the noise",
         hint="The UNet is to answer what it was given.",
         picture="A loss near 0 after some steps, and samples that are noise.",
     ),
@@ -78,7 +78,7 @@ DDPM_VERSIONS = [
         name="loss-summed",
         old="return F.mse_loss(unet(*inputs).float(), target)",
         new='return F.mse_loss(unet(*inputs).float(), target, reduction="sum")',
-        caught_by="the loss is the mean square, in training mode",
+        caught_by=REFERENCE,
         hint="The squares are added up over the batch: the learning rate is far too large for it.",
         picture="A loss in the tens of thousands that jumps.",
     ),
@@ -86,7 +86,7 @@ DDPM_VERSIONS = [
         name="loss-absolute",
         old="return F.mse_loss(unet(*inputs).float(), target)",
         new="return F.l1_loss(unet(*inputs).float(), target)",
-        caught_by="the loss is the mean square, in training mode",
+        caught_by=REFERENCE,
         hint="The error's size is averaged, not its square.",
         picture="Another loss curve; samples a little sharper or duller.",
     ),
@@ -96,7 +96,7 @@ DDPM_VERSIONS = [
         "    return squared_error(unet, ddpm_example(ddpm_schedule, x_0))",
         new="check_length(ddpm_schedule, num_ts)\n    unet.eval()\n"
         "    return squared_error(unet, ddpm_example(ddpm_schedule, x_0))",
-        caught_by="the loss is the mean square, in training mode",
+        caught_by=REFERENCE,
         hint="The UNet is trained in eval mode: BatchNorm never learns its statistics.",
         picture="Training is unstable.",
     ),
@@ -204,7 +204,7 @@ DDPM_VERSIONS = [
         file=EQUATIONS,
         old="return posterior_mean(x_t, x0, abar, abar_prev) + beta**0.5 * z",
         new="return posterior_mean(x_t, x0, abar, abar_prev) + beta * z",
-        caught_by="one step: mean and noise",
+        caught_by="Gaussian pictures: the walk is the exact one, up to its last step",
         hint="The noise is scaled by beta; its root is missing.",
         picture="Too little noise: digits that dissolve into smooth blots.",
     ),
@@ -214,7 +214,7 @@ DDPM_VERSIONS = [
         old="return posterior_mean(x_t, x0, abar, abar_prev) + beta**0.5 * z",
         new="return posterior_mean(x_t, x0, abar, abar_prev)"
         " + (beta * (1 - abar_prev) / (1 - abar)) ** 0.5 * z",
-        caught_by="one step: mean and noise",
+        caught_by="Gaussian pictures: the walk is the exact one, up to its last step",
         hint="The noise is the posterior's. An older page of the course had that; today's has not.",
         picture="Good digits, other than the expected ones.",
     ),
@@ -222,7 +222,7 @@ DDPM_VERSIONS = [
         name="sampled-in-train-mode",
         old='step by step, in eval mode."""\n    unet.eval()',
         new='step by step, in eval mode."""\n    unet.train()',
-        caught_by="the UNet samples in eval mode",
+        caught_by=REFERENCE,
         hint="The UNet samples in training mode: BatchNorm norms over the samples of the batch.",
         picture="Other digits in another batch; alone, a single sample is a blot.",
     ),
@@ -231,7 +231,7 @@ DDPM_VERSIONS = [
         name="masks-swapped",
         old="mask = torch.cat([torch.zeros_like(c), torch.ones_like(c)])",
         new="mask = torch.cat([torch.ones_like(c), torch.zeros_like(c)])",
-        caught_by="scale 0 forgets the digit, 1 is the digit's own, 5 goes beyond",
+        caught_by=REFERENCE,
         hint="The two estimates have changed places: guidance pushes away from the digit.",
         picture="Anything but the digit that was asked for.",
     ),
@@ -247,7 +247,7 @@ DDPM_VERSIONS = [
         name="guided-in-train-mode",
         old='digit and without, come from one call of the UNet.\n    """\n    unet.eval()',
         new='digit and without, come from one call of the UNet.\n    """\n    unet.train()',
-        caught_by="the UNet samples in eval mode",
+        caught_by=REFERENCE,
         hint="The UNet samples in training mode: BatchNorm norms over the samples of the batch.",
         picture="Digits with wrong contrast that change with the batch.",
     ),
@@ -255,7 +255,7 @@ DDPM_VERSIONS = [
         name="guided-scale-of-the-first",
         old=".to(device).reshape(-1, 1, 1, 1)",
         new=".to(device).reshape(-1, 1, 1, 1)[:1]",
-        caught_by="the scale may differ from picture to picture",
+        caught_by=REFERENCE,
         hint="All pictures get the scale of the first.",
         picture="A comparison of scales shows the same thing in every column.",
     ),

@@ -2,6 +2,7 @@
 
 from functools import partial
 
+from minidiff.grade.exercises import REFERENCE
 from minidiff.grade.mistakes.mutation import Mutation
 
 EQUATIONS, SAMPLERS = "minidiff/equations.py", "minidiff/samplers.py"
@@ -10,8 +11,6 @@ ddim = partial(Mutation, exercise="ddim_step", file=EQUATIONS)
 IMPLIED, PLAIN = "the noise that x_t and x0 imply", "eta 0 is the forward process, with estimates"
 FRESH = "eta 1 adds the noise of the posterior variance"
 BUDGET = "fresh and old noise together have the variance of the level"
-THRESHOLD = "after a threshold eps is the one that belongs to x0"
-WALKS = "a walk's step: levels of t and t_prev, noise of the pictures that move"
 EPS = "return (x_t - abar**0.5 * x0) / (1 - abar) ** 0.5"
 VARIANCE = "variance = eta**2 * posterior_variance(abar, abar_prev)"
 KEPT = "kept = (1 - abar_prev - variance).clamp(min=0)"
@@ -24,8 +23,6 @@ LAMBDA, FIRST = (
     "of first order it is DDIM's step without noise",
 )
 SLOPE = "x0 is carried on along the slope in lambda, by half the step"
-BOTH_ENDS = "a walk: first order at both ends, the last estimate in between"
-OWN = "each picture has its own last estimate, and who joins has none"
 CARRIED = "x0 = x0 + h / (2 * h_last) * (x0 - x0_last)"
 RATIO = "ratio = ((1 - abar_prev) / (1 - abar)) ** 0.5\n    return ratio * x_t"
 STEP = "return ratio * x_t + (abar_prev**0.5 - abar**0.5 * ratio) * x0"
@@ -102,7 +99,7 @@ SAMPLER_VERSIONS = [
         file=SAMPLERS,
         old=AGAIN,
         new="eps = eps",
-        caught_by=THRESHOLD,
+        caught_by=REFERENCE,
         hint="x0 was changed by the threshold and eps was not: together they are not x_t any more.",
         picture="Grain and dull colours at high guidance: each step loses what was clipped off.",
     ),
@@ -111,7 +108,7 @@ SAMPLER_VERSIONS = [
         file=SAMPLERS,
         old=AGAIN,
         new="eps = eps if threshold is None else eps_from_x0(x_t, x0, abar_prev)",
-        caught_by=THRESHOLD,
+        caught_by=REFERENCE,
         hint="eps is taken from x_t with the level that the step goes to.",
         picture="Right without a threshold; with one, noise that grows from step to step.",
     ),
@@ -120,7 +117,7 @@ SAMPLER_VERSIONS = [
         file=SAMPLERS,
         old="fresh = self.eta > 0 and t_prev >= 0",
         new="fresh = t_prev >= 0",
-        caught_by=WALKS,
+        caught_by=REFERENCE,
         hint="Noise is drawn though eta is 0: who draws next from these seeds gets other noise.",
         picture="Not to be seen in a walk alone; an inpainting with the same seeds differs.",
     ),
@@ -186,7 +183,7 @@ SAMPLER_VERSIONS = [
         file=SAMPLERS,
         old="if self.t_last is None or t_prev == self.end:",
         new="if self.t_last is None:",
-        caught_by=BOTH_ENDS,
+        caught_by=REFERENCE,
         hint="The last step is of second order, too. It is by far the longest in lambda.",
         picture="Grain: the last small change of x0 is multiplied many times. NaN onto x0 itself.",
     ),
@@ -195,7 +192,7 @@ SAMPLER_VERSIONS = [
         file=SAMPLERS,
         old=KEEPS,
         new="self.t_last, self.x0_last = t_prev, dict(zip(rows, x0))",
-        caught_by=BOTH_ENDS,
+        caught_by=REFERENCE,
         hint="The estimate is kept with the level the step went to, where it was not made.",
         picture="NaN: the step before seems to have no length.",
     ),
@@ -204,7 +201,7 @@ SAMPLER_VERSIONS = [
         file=SAMPLERS,
         old=KEEPS,
         new="self.t_last, self.x0_last = t, self.x0_last or dict(zip(rows, x0))",
-        caught_by=BOTH_ENDS,
+        caught_by=REFERENCE,
         hint="The estimate of the first step is kept for good; the last one is wanted.",
         picture="Halos everywhere: x0 runs away from its first vague version.",
     ),
@@ -213,7 +210,7 @@ SAMPLER_VERSIONS = [
         file=SAMPLERS,
         old=KEEPS,
         new="self.t_last, self.x0_last = t, dict(enumerate(x0))",
-        caught_by=OWN,
+        caught_by=REFERENCE,
         hint="Estimates are kept by place among those that move; places change when one joins.",
         picture="SDEdit in a batch: a picture inherits the estimate of another one.",
     ),

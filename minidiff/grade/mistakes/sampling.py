@@ -2,6 +2,7 @@
 
 from functools import partial
 
+from minidiff.grade.exercises import REFERENCE
 from minidiff.grade.mistakes.mutation import Mutation
 
 EQUATIONS, GUIDANCE = "minidiff/equations.py", "minidiff/guidance.py"
@@ -9,7 +10,6 @@ SAMPLING, SCHEDULE, VIEWS = "minidiff/sampling.py", "minidiff/schedule.py", "min
 SAMPLERS = "minidiff/samplers.py"
 
 guidance = partial(Mutation, exercise="guidance", file=GUIDANCE, scene="sample")
-GUIDED = "return classifier_free_guidance(eps_uncond, eps_cond, self.scale), v"
 
 anagram = partial(Mutation, exercise="anagram", file=GUIDANCE, scene="anagram")
 BACK = "estimates.append(view.inverse(eps))"
@@ -41,7 +41,7 @@ SAMPLING_VERSIONS = [
         name="guidance-variance-unconditional",
         old="(eps_uncond, _), (eps_cond, v) = answers",
         new="(eps_uncond, v), (eps_cond, _) = answers",
-        caught_by="v is the prompt's, unguided",
+        caught_by=REFERENCE,
         hint="The variance comes from the answer to the empty prompt.",
         picture="Hardly to be seen: the two variances are nearly alike.",
     ),
@@ -51,7 +51,7 @@ SAMPLING_VERSIONS = [
         "eps_uncond, eps_cond, self.scale), v",
         new="(eps_uncond, v0), (eps_cond, v) = answers\n        return classifier_free_guidance("
         "eps_uncond, eps_cond, self.scale), classifier_free_guidance(v0, v, self.scale)",
-        caught_by="v is the prompt's, unguided",
+        caught_by=REFERENCE,
         hint="The variance is guided as well. It is a width; it has no direction.",
         picture="Patches of grain where the two variances differ.",
     ),
@@ -102,7 +102,7 @@ SAMPLING_VERSIONS = [
         name="anagram-variance-of-the-second",
         old="self.views[0].inverse_variance(answers[1][1])",
         new="self.views[0].inverse_variance(answers[3][1])",
-        caught_by="v is the first prompt's, turned back",
+        caught_by=REFERENCE,
         hint="The variance is that of the second prompt, which hangs the other way round.",
         picture="Grain in places that belong to the other reading.",
     ),
@@ -145,7 +145,7 @@ SAMPLING_VERSIONS = [
         file=GUIDANCE,
         old="(eps_u, _), (eps_far, v), (eps_near, _) = answers",
         new="(eps_u, _), (eps_far, _), (eps_near, v) = answers",
-        caught_by="v is the far prompt's, as the UNet gave it",
+        caught_by=REFERENCE,
         hint="The variance is the near prompt's.",
         picture="Hardly to be seen.",
     ),
@@ -229,7 +229,7 @@ SAMPLING_VERSIONS = [
         name="views-negated-variance",
         old="def inverse_variance(self, v):\n        return v",
         new="def inverse_variance(self, v):\n        return -v",
-        caught_by="a negative's variance keeps its sign",
+        caught_by=REFERENCE,
         hint="The variance is negated with the picture. A spread has no sign to change.",
         picture="Grain: large variances become small ones and the other way round.",
     ),
@@ -296,7 +296,7 @@ SAMPLING_VERSIONS = [
         name="schedule-wraps-before-first",
         old="abars = self.abars[t].masked_fill(t < 0, 1.0)",
         new="abars = self.abars[t]",
-        caught_by="abar for one timestep, for a batch, and before the first",
+        caught_by=REFERENCE,
         hint="For t = -1 the list is read from its other end, where all is noise.",
         picture="The last step of the official walk turns the finished picture into noise.",
         scene="pipeline",
@@ -305,7 +305,7 @@ SAMPLING_VERSIONS = [
         name="schedule-one-level-for-the-batch",
         old="return abars.to(like.dtype).to(like.device)[:, None, None, None]",
         new="return abars.to(like.dtype).to(like.device)[:1, None, None, None]",
-        caught_by="abar for one timestep, for a batch, and before the first",
+        caught_by=REFERENCE,
         hint="A batch of timesteps gets the level of its first one.",
         picture="All six levels of SDEdit start at the noise of the first.",
         scene="sdedit",
@@ -384,7 +384,7 @@ SAMPLING_VERSIONS = [
         name="step-x0-at-previous-level",
         old="x0 = x0_from_eps(x_t, eps, abar)",
         new="x0 = x0_from_eps(x_t, eps, abar_prev)",
-        caught_by="x0 is estimated at the level of t",
+        caught_by="the step onto the clean picture is x0, and draws no noise",
         hint="x0 is estimated with the level the step goes to; x_t has the one it comes from.",
         picture="Grain that grows towards the end: too little noise is taken away.",
     ),
@@ -392,7 +392,7 @@ SAMPLING_VERSIONS = [
         name="step-levels-swapped",
         old="mean = posterior_mean(x_t, x0, abar, abar_prev)",
         new="mean = posterior_mean(x_t, x0, abar_prev, abar)",
-        caught_by="mean and noise of a step",
+        caught_by="the step onto the clean picture is x0, and draws no noise",
         hint="The two levels are handed to the mean in the wrong order.",
         picture="Explodes: every step walks back into noise.",
     ),
@@ -400,7 +400,7 @@ SAMPLING_VERSIONS = [
         name="step-pictures-swapped",
         old="mean = posterior_mean(x_t, x0, abar, abar_prev)",
         new="mean = posterior_mean(x0, x_t, abar, abar_prev)",
-        caught_by="mean and noise of a step",
+        caught_by="the step onto the clean picture is x0, and draws no noise",
         hint="x_t and x0 are handed to the mean in the wrong order.",
         picture="The first vague estimate is kept for good.",
     ),
@@ -410,7 +410,7 @@ SAMPLING_VERSIONS = [
         "    mean = posterior_mean(x_t, x0, abar, abar_prev)\n",
         new="    mean = posterior_mean(x_t, x0, abar, abar_prev)\n"
         "    if threshold is not None:\n        x0 = threshold(x0)\n",
-        caught_by="the threshold acts on x0, before the mean",
+        caught_by=REFERENCE,
         hint="The threshold comes after x0 was used: the step does not feel it.",
         picture="Over-saturated at high guidance, as if there were no threshold.",
         scene="pipeline",
@@ -419,7 +419,7 @@ SAMPLING_VERSIONS = [
         name="step-noise-missing",
         old="return add_noise(mean, log_variance, noise.draw(rows)), x0",
         new="return mean, x0",
-        caught_by="mean and noise of a step",
+        caught_by=REFERENCE,
         hint="A step returns its mean only; the random half is missing.",
         picture="Smooth, flat, without detail, and alike for all seeds.",
     ),
@@ -427,7 +427,7 @@ SAMPLING_VERSIONS = [
         name="step-one-timestep-variance",
         old="log_variance = learned_range_log_variance(v, abar, abar_prev)",
         new="log_variance = learned_range_log_variance(v, abar, schedule.abar(t - 1, like=x_t))",
-        caught_by="mean and noise of a step",
+        caught_by=REFERENCE,
         hint="The noise is that of a step from t to t - 1, whatever the stride. In the course's "
         "notebook, forgetting set_timesteps does this.",
         picture="Too little noise is put back: smooth shapes with little detail.",
@@ -470,7 +470,7 @@ SAMPLING_VERSIONS = [
         name="loop-after-step-told-t",
         old="x_prev = after_step(x_prev, t_prev, rows)",
         new="x_prev = after_step(x_prev, t, rows)",
-        caught_by="after_step is told t_prev",
+        caught_by=REFERENCE,
         hint="What follows a step is told the level the step came from.",
         picture="Inpainting: a veil of noise over what is kept.",
         scene="inpaint",
@@ -497,7 +497,7 @@ SAMPLING_VERSIONS = [
         name="start-index-taken-for-t",
         old="t = torch.tensor([pairs[s][0] for s in starts])",
         new="t = torch.tensor([s for s in starts])",
-        caught_by="each picture is noised to the t where it starts",
+        caught_by=REFERENCE,
         hint="The index is used as a timestep: nearly no noise is added.",
         picture="All levels look like the original, with the colours gone wrong.",
     ),
@@ -505,7 +505,7 @@ SAMPLING_VERSIONS = [
         name="start-at-t-prev",
         old="t = torch.tensor([pairs[s][0] for s in starts])",
         new="t = torch.tensor([pairs[s][1] for s in starts])",
-        caught_by="each picture is noised to the t where it starts",
+        caught_by=REFERENCE,
         hint="The noise is that of the next level: the loop will think there is more of it.",
         picture="Slightly smooth: the network removes noise that is not there.",
     ),
@@ -513,7 +513,7 @@ SAMPLING_VERSIONS = [
         name="start-one-level-for-all",
         old="t = torch.tensor([pairs[s][0] for s in starts])",
         new="t = torch.tensor([pairs[starts[0]][0] for s in starts])",
-        caught_by="each picture is noised to the t where it starts",
+        caught_by=REFERENCE,
         hint="All pictures get the noise of the first one's start.",
         picture="The later levels keep visible noise.",
     ),
@@ -521,7 +521,7 @@ SAMPLING_VERSIONS = [
         name="start-without-noise",
         old="return forward_process(x0, schedule.abar(t, like=x0), noise.draw())",
         new="return schedule.abar(t, like=x0) ** 0.5 * x0",
-        caught_by="each picture is noised to the t where it starts",
+        caught_by=REFERENCE,
         hint="The picture is scaled down, but no noise is added.",
         picture="Flat shapes with few details: there is no noise for details to come from.",
     ),
