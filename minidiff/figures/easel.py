@@ -24,9 +24,9 @@ class Prompts:
 
     sampling: tuple[str, ...]
     neutral: str  # no prompt in particular: what the UNet is asked in 1.3 and 1.4
-    subject: str  # the prompt of 1.5 to 1.7.2, which guidance must have something to say about
+    subject: str  # the prompt of 1.5 to 1.7.1, which guidance must have something to say about
     pictures: tuple[str, ...]  # what SDEdit starts from
-    holes: tuple[str, ...]  # what is inpainted; NAME.png or NAME.jpg has its mask in NAME-mask.png
+    holes: tuple[tuple[str, str], ...]  # (file, prompt); NAME.png has its mask in NAME-mask.png
     edits: tuple[tuple[str, str], ...]  # (picture, prompt)
     anagrams: tuple[tuple[str, str, str, int], ...]  # (as it is, through the view, view, seed)
     hybrids: tuple[tuple[str, str, int], ...]  # (from afar, close up, seed)

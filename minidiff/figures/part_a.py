@@ -42,7 +42,11 @@ DEMO_PROMPTS = Prompts(
     # two has no direction, and draws lumps. Faces are many, and the noise chooses among them.
     subject="a fluent emoji of a face",
     pictures=("tower.png", "rabbit.png", "face.png"),
-    holes=("tower.png", "rabbit.png", "face.png"),
+    holes=(
+        ("tower.png", "light bulb"),
+        ("rabbit.png", "top hat"),
+        ("face.png", "a fluent emoji of a face"),
+    ),
     edits=(("tower.png", "a rocket"), ("wolf.png", "a photo of a man"), ("candle.png", "a rocket")),
     # Among the clearest of 260 pairs each, scored by minidiff/emoji/illusions.py.
     anagrams=(
@@ -68,7 +72,11 @@ OFFICIAL_PROMPTS = Prompts(
     neutral="a high quality photo",
     subject="a high quality photo",
     pictures=("tower.png", "cat.jpg", "wolf.png"),
-    holes=("tower.png", "astronaut.jpg", "photographer.jpg"),
+    holes=(
+        ("tower.png", "a high quality photo"),
+        ("astronaut.jpg", "a high quality photo"),
+        ("photographer.jpg", "a high quality photo"),
+    ),
     edits=(
         ("tower.png", "a rocket ship"),
         ("astronaut.jpg", "a photo of a man"),
@@ -94,12 +102,14 @@ def sampling(studio: Easel) -> list[Figure]:
     prompts = studio.prompts.sampling
     rows = []
     for steps in (10, 80):
-        plan = studio.plan(steps, guidance=SCALE)
-        job = studio.job(studio.cfg(prompts), studio.seeds(len(prompts)), plan)
+        plan = studio.plan(steps)
+        job = studio.job(studio.cfg(prompts, plan.guidance), studio.seeds(len(prompts)), plan)
         walk = studio.record(f"0  {steps} steps", job)
         rows.append([picture(x) for x in walk[-1].x])
     sheet = draw_grid(rows, columns=prompts, rows=["10 steps", "80 steps"], scale=3)
-    caption = f"Three prompts, guidance {SCALE:g}, seeds {SEED} to {SEED + 2}, 10 and 80 steps."
+    caption = (
+        f"Three prompts, guidance {plan.guidance:g}, seeds {SEED} to {SEED + 2}, 10 and 80 steps."
+    )
     alt = "Two rows of three pictures: the same prompts and seeds with 10 and with 80 steps."
     drawn = studio.save("0-sampling.png", sheet, caption, alt, prompts=prompts, steps="10, 80")
     return [drawn, *second_stage(studio, walk[-1].x)]
@@ -293,9 +303,9 @@ def edit_levels(studio: Easel, name: str, jobs) -> list[Figure]:
 
 
 def inpainting(studio: Easel) -> list[Figure]:
-    holes, asked = studio.prompts.holes, studio.prompts.subject
-    masks = [f"{Path(name).stem}-mask.png" for name in holes]
-    return inpaint(studio, "1.7.2", [(INPUTS / a, INPUTS / b, asked) for a, b in zip(holes, masks)])
+    holes = studio.prompts.holes
+    jobs = [(INPUTS / f, INPUTS / f"{Path(f).stem}-mask.png", prompt) for f, prompt in holes]
+    return inpaint(studio, "1.7.2", jobs)
 
 
 def inpaint(studio: Easel, name: str, jobs) -> list[Figure]:
@@ -305,7 +315,8 @@ def inpaint(studio: Easel, name: str, jobs) -> list[Figure]:
     originals = torch.cat([read(studio, file) for file, _, _ in jobs])
     size = studio.model.sample_size
     masks = torch.cat([read_mask(mask, size, picture=file) for file, mask, _ in jobs]).to(device)
-    prompts = [prompt for _, _, prompt in jobs for _ in range(tries)]
+    asked = [prompt for _, _, prompt in jobs]
+    prompts = [prompt for prompt in asked for _ in range(tries)]
     repeated, holes = (x.repeat_interleave(tries, dim=0) for x in (originals, masks))
     seeds = studio.seeds(len(prompts))
     job = studio.job(studio.cfg(prompts), seeds, original=repeated, mask=holes)
@@ -316,11 +327,11 @@ def inpaint(studio: Easel, name: str, jobs) -> list[Figure]:
         for o, m, i in zip(originals, masks, range(0, len(results), tries))
     ]
     heads = ["original", "mask", "hole", *(f"result {i + 1}" for i in range(tries))]
-    sheet = draw_grid(rows, columns=heads, scale=2)
-    caption = f"“{prompts[0]}”, guidance {SCALE:g}; three tries each, as the course advises."
+    sheet = draw_grid(rows, columns=heads, rows=[f"“{p}”" for p in asked], scale=2)
+    caption = f"Guidance {SCALE:g}; three tries each, as the course advises."
     alt = "Pictures, masks, holes, and three fillings of each hole."
     return [
-        studio.save(f"{name}-inpainting.png", sheet, caption, alt, prompt=prompts[0]),
+        studio.save(f"{name}-inpainting.png", sheet, caption, alt, prompt="; ".join(asked)),
         studio.save_walk(f"{name}.gif", steps, "Step by step.", "The holes filling.", tries),
     ]
 

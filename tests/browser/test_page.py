@@ -137,7 +137,7 @@ def test_how_an_emoji_was_read_is_said(page, served):
     field = page.get_by_label("Prompts").first
     field.fill("\N{DOG FACE}")
     field.press("Enter")
-    field.press("Tab")  # the list of names closes, which may cover the button
+    field.press("Tab")  # the list of names closes
     click(page, "Draw")
     wait_note(page, "#sample-state", "dog face")
     wait_note(page, "#sample-state", f"{FEW} steps in")

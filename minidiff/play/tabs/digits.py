@@ -13,6 +13,7 @@ from minidiff.play import live, show
 from minidiff.play.tabs import common
 
 ID = "digits"
+FIRST_SAID = "Press Draw: ten digits grow out of noise."
 WEIGHTS = ROOT / "weights" / "mnist"
 ALL = "all ten"
 DDPM, DDPM_PLAIN = "DDPM, told the digit", "DDPM, not told"
@@ -33,7 +34,7 @@ def build(desk: common.Desk) -> list:
             draw, stop = common.buttons("Draw")
         with gr.Column(scale=3, min_width=300):
             pictures = gr.HTML(elem_id="digits-pictures")
-            state = gr.HTML(elem_id="digits-state")
+            state = gr.HTML(show.note(FIRST_SAID), elem_id="digits-state")
     common.chapters("19", "20", "21", "26")
 
     @live.told(lambda text: (gr.skip(), show.note(text, "wrong")))

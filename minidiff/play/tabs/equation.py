@@ -15,7 +15,7 @@ ID = "equation"
 START = "equations.py: posterior_mean"
 NONE = "(none)"
 STEPS = 10
-FIRST = "Press Run: the shipped code draws above, yours below, from the same seed."
+FIRST_SAID = "Press Run: the shipped code draws above, yours below, from the same seed."
 MATHS = [{"left": "$$", "right": "$$", "display": True}]
 
 
@@ -127,12 +127,12 @@ def opened(query: dict) -> list:
     if name in CATALOGUE:
         key = str(texts.place_of(name))
         code = texts.with_mistake(name)
-        return [key, gr.Dropdown(mistakes_of(key), value=name), *shown(code), show.note(FIRST)]
+        return [key, gr.Dropdown(mistakes_of(key), value=name), *shown(code), show.note(FIRST_SAID)]
     key = query.get("function", START)
     key = key if key in texts.all_places() else START
     code = texts.on_disk(texts.find_place(key))
     said = show.note(f"The catalogue has no mistake {name!r} (any more).", "wrong") if name else ""
-    said += show.note(FIRST)
+    said += show.note(FIRST_SAID)
     return [key, gr.Dropdown(mistakes_of(key), value=NONE), *shown(code), said]
 
 

@@ -15,6 +15,7 @@ from minidiff.play.tabs.drawing import busy
 from minidiff.views import VIEWS
 
 ID = "illusions"
+FIRST_SAID = "Press Draw; then look at the picture the other way."
 KINDS = {
     "anagram": "turned (anagram)",
     "hybrid": "near and far (hybrid)",
@@ -50,7 +51,7 @@ def build(desk: common.Desk) -> list:
             draw, stop = common.buttons("Draw")
         with gr.Column(scale=3, min_width=300):
             pictures = gr.HTML(elem_id="illusion-pictures")
-            state = gr.HTML(elem_id="illusion-state")
+            state = gr.HTML(show.note(FIRST_SAID), elem_id="illusion-state")
             turn = gr.Button("Turn it", elem_id="illusion-turn")
             distance = gr.Slider(
                 0, 1, value=0, step=0.05, label="Step back: near to far", visible=False,

@@ -9,6 +9,7 @@ from minidiff.play import copyable, live, show
 from minidiff.play.tabs import common
 
 ID = "sample"
+FIRST_SAID = "Press Draw: pictures appear while they are made, and Step walks through them."
 FIRST = ("a cat", "red heart")
 
 
@@ -29,7 +30,7 @@ def build(desk: common.Desk) -> list:
             draw, stop = common.buttons("Draw")
         with gr.Column(scale=3, min_width=300):
             pictures = gr.HTML(elem_id="sample-pictures")
-            state = gr.HTML(elem_id="sample-state")
+            state = gr.HTML(show.note(FIRST_SAID), elem_id="sample-state")
             with gr.Group():
                 step = gr.Slider(1, 2, value=1, step=1, label="Step", elem_id="sample-step")
                 view = gr.Radio(list(live.VIEWS.values()), value=live.VIEWS["x"], label="Show")

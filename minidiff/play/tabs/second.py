@@ -11,6 +11,7 @@ from minidiff.stage2.cascade import noised_low, recommended
 from minidiff.stage2.upscaler import Enlarging, Upscaler
 
 ID = "second"
+FIRST_SAID = "Press Enlarge: the small picture, what the network is shown of it, and the large one."
 SIDE = 256  # CSS pixels of each picture: a small pixel is four large ones
 
 
@@ -36,7 +37,7 @@ def build(desk: common.Desk) -> list:
             draw, stop = common.buttons("Enlarge")
         with gr.Column(scale=3, min_width=300):
             pictures = gr.HTML(elem_id="second-pictures")
-            state = gr.HTML(elem_id="second-state")
+            state = gr.HTML(show.note(FIRST_SAID), elem_id="second-state")
     with gr.Accordion("The same elsewhere", open=False):
         shell = gr.Code(language="shell", label="Command line", interactive=False)
     common.chapters("28")
