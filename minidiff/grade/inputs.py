@@ -119,12 +119,12 @@ class Streams:
     def normals(self, *shape, dtype=None, generator=None, **_) -> Tensor:
         shape = sizes(shape)
         drawn = self.state("normal", generator, shape).normal(size=shape)
-        return torch.as_tensor(drawn).to(dtype or torch.float64)
+        return torch.as_tensor(drawn).to(dtype or torch.get_default_dtype())
 
     def uniforms(self, *shape, dtype=None, generator=None, **_) -> Tensor:
         shape = sizes(shape)
         drawn = self.state("uniform", generator, shape).random_sample(shape)
-        return torch.as_tensor(drawn).to(dtype or torch.float64)
+        return torch.as_tensor(drawn).to(dtype or torch.get_default_dtype())
 
     def integers(self, low, high=None, size=None, *, generator=None, **_) -> Tensor:
         if size is None:
