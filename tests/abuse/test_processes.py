@@ -75,8 +75,8 @@ def test_bad_input_is_one_sentence(here, spoil, arguments):
     ("sent", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)]
 )
 def test_a_kill_in_the_middle_of_part_a(here, sent, status):
-    process = start(here, "part-a", "--only", "1.4", *DRAW)
-    while not list(here.glob("out/part-a/1.4-steps.png")):
+    process = start(here, "part-a", *DRAW)
+    while not list(here.glob("out/part-a/1.3*.png")):  # most of the report is still to come
         assert process.poll() is None
         time.sleep(0.01)
     process.send_signal(sent)
