@@ -26,6 +26,8 @@ def here(tmp_path):
 
 
 def start(folder: Path, *arguments: str) -> subprocess.Popen:
+    """A process that heeds an interrupt, also where these tests run in the background of a script,
+    whose shell lets its children ignore it."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
         [*PROGRAM, *arguments],
@@ -34,6 +36,7 @@ def start(folder: Path, *arguments: str) -> subprocess.Popen:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 
