@@ -1,10 +1,12 @@
 """How checks say what is wrong: one sentence with the numbers."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor
+
+from minidiff.grade.stub import YourTurnError
 
 
 class Wrong(Exception):
@@ -74,6 +76,18 @@ def equal(actual: object, expected: object, what: str) -> None:
     )
     if not same:
         raise Wrong(f"{what} is {short(actual)}; it should be {short(expected)}")
+
+
+def must_refuse(call: Callable[[], object], what: str, accepted: str) -> None:
+    """Raise Wrong unless call() raises UserError; `accepted` is said where it raises nothing."""
+    try:
+        call()
+    except YourTurnError:  # not written yet, which is no wrong answer
+        raise
+    except Exception as error:
+        equal(type(error).__name__, "UserError", f"the error for {what}")
+    else:
+        raise Wrong(accepted)
 
 
 def true(condition: object, sentence: str) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 
 from minidiff.grade.exercises import Exercise, Part
-from minidiff.grade.expect import Wrong, close, equal, true
+from minidiff.grade.expect import Wrong, close, equal, must_refuse, true
 from minidiff.grade.inputs import ClosedFormSchedule, RuledNoise, cosine_abar, values
 
 SCHEDULE, SAMPLING = "minidiff/schedule.py", "minidiff/sampling.py"
@@ -56,12 +56,8 @@ def schedule_linear(code):
 def schedule_refuses(code):
     made = code.cosine_schedule()
     for t in (1000, -2):
-        try:
-            made.abar(t, torch.zeros(SHAPE))
-        except Exception as error:
-            equal(type(error).__name__, "UserError", f"the error for t = {t}")
-        else:
-            true(False, f"abar({t}) gives a number; there is no such timestep in -1..999")
+        accepted = f"abar({t}) gives a number; there is no such timestep in -1..999"
+        must_refuse(lambda t=t: made.abar(t, torch.zeros(SHAPE)), f"t = {t}", accepted)
 
 
 @schedule.trial
@@ -422,13 +418,12 @@ def begin(code):
 
 @start.check("a start that does not exist is refused")
 def start_refuses(code):
-    try:
-        noise = RuledNoise(1, SHAPE[1:])
-        code.noised_start(values("x0", *SHAPE)[:1], COURSE, [33], ClosedFormSchedule(), noise)
-    except Exception as error:
-        equal(type(error).__name__, "UserError", "the error for start 33 of 33 steps")
-    else:
-        true(False, "start 33 is accepted, but a walk of 33 steps has the indices 0 to 32")
+    x0, noise = values("x0", *SHAPE)[:1], RuledNoise(1, SHAPE[1:])
+    must_refuse(
+        lambda: code.noised_start(x0, COURSE, [33], ClosedFormSchedule(), noise),
+        "start 33 of 33 steps",
+        "start 33 is accepted, but a walk of 33 steps has the indices 0 to 32",
+    )
 
 
 @start.trial
