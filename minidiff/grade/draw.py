@@ -137,4 +137,4 @@ class Draw:
 
 def number_of(text: str) -> int:
     """32 bits of a text: names that differ in one letter must have nothing in common."""
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=4).digest())
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=4).digest(), "big")
