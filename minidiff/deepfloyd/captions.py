@@ -17,10 +17,6 @@ import re
 import warnings
 from urllib.parse import unquote_plus
 
-import ftfy
-from bs4 import BeautifulSoup, MarkupResemblesLocatorWarning, XMLParsedAsHTMLWarning
-from bs4.exceptions import ParserRejectedMarkup
-
 from minidiff.errors import UserError
 
 LONGEST = 5000  # characters: 77 tokens are some 400, and the rules need seconds for more
@@ -110,9 +106,15 @@ def clean_caption(caption: str) -> str:
     if len(caption) > LONGEST:
         raise UserError(f"the prompt has {len(caption)} characters; use at most {LONGEST}")
     caption = unquote_plus(caption).strip().lower()  # "%20" and "+" are spaces in web addresses
-    caption = without_markup(substitute(BEFORE_MARKUP, caption))
-    caption = split_joined_words(substitute(AFTER_MARKUP, caption))
-    caption = html.unescape(html.unescape(ftfy.fix_text(caption)))
+    caption = substitute(BEFORE_MARKUP, caption)
+    # Most prompts are plain: the libraries would change nothing, and importing them takes 0.1 s.
+    plain = caption.isascii() and caption.isprintable() and not set("<&") & set(caption)
+    caption = substitute(AFTER_MARKUP, caption if plain else without_markup(caption))
+    caption = split_joined_words(caption)
+    if not plain:
+        import ftfy
+
+        caption = html.unescape(html.unescape(ftfy.fix_text(caption)))
     return substitute(AFTER_REPAIR, caption).strip()
 
 
@@ -134,6 +136,9 @@ def substitute(table: list[Rule], caption: str) -> str:
 
 def without_markup(caption: str) -> str:
     """The text between the tags; entities such as &eacute; are decoded."""
+    from bs4 import BeautifulSoup, MarkupResemblesLocatorWarning, XMLParsedAsHTMLWarning
+    from bs4.exceptions import ParserRejectedMarkup
+
     try:
         with warnings.catch_warnings():
             # "you have passed a file name": a prompt may well look like one

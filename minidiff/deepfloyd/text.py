@@ -8,12 +8,7 @@ import torch
 from torch import Tensor
 
 from minidiff.deepfloyd.captions import clean_caption
-from minidiff.deepfloyd.checkpoint import (
-    build,
-    find_weights,
-    load_weights,
-    read_json,
-)
+from minidiff.deepfloyd.checkpoint import build, find_weights, load_weights, read_json
 from minidiff.deepfloyd.signs import Signs
 from minidiff.deepfloyd.streaming import StreamedT5
 from minidiff.deepfloyd.t5 import T5Config, T5Encoder

@@ -18,7 +18,6 @@ import torch
 from torch import Tensor
 
 from minidiff.deepfloyd.unet import Cond, UNet
-from minidiff.fast import fused
 
 PLAIN_CALLS = 3  # with one batch size, before it is worth a recording; cuDNN chooses in them, too
 
@@ -45,14 +44,21 @@ class GraphedUNet:
         self.unet.check_input(x, cond)
         t = torch.as_tensor(t, device=x.device).float().expand(len(x))  # as sinusoid takes it
         if self.step is None:
-            step = fused.fuse_checked(self.unet, x, t, cond) if self.fuse else self.unet
-            self.step = torch.compile(step, dynamic=False) if self.compile else step
+            self.step = self.choose_step(x, t, cond)
         self.calls[x.shape] += 1
         if self.calls[x.shape] <= PLAIN_CALLS:
             return self.step(x.contiguous(memory_format=torch.channels_last), t, cond)
         if x.shape not in self.recordings:
             self.recordings[x.shape] = Recording(self.step, x, t, cond, self.pool)
         return self.recordings[x.shape](x, t, cond)
+
+    def choose_step(self, x: Tensor, t: Tensor, cond: Cond):
+        step = self.unet
+        if self.fuse:
+            from minidiff.fast import fused  # here: Triton costs a start without a GPU 0.1 s
+
+            step = fused.fuse_checked(self.unet, x, t, cond)
+        return torch.compile(step, dynamic=False) if self.compile else step
 
 
 class Recording:

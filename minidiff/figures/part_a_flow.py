@@ -9,11 +9,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import matplotlib
 import torch
 from PIL import Image
 from torch import Tensor
-from torchvision.transforms.functional import gaussian_blur
 from tqdm import tqdm
 
 from minidiff import ode
@@ -31,10 +29,12 @@ from minidiff.figures.part_a import (
     weight_files,
     with_subject,
 )
+from minidiff.figures.part_a import blur as gaussian_blur
 from minidiff.figures.report import Topic, draw_report, fingerprint
 from minidiff.flow import VelocityView, interpolate, one_step_denoise
 from minidiff.guidance import Anagram, Guidance, Hybrid, Plain
 from minidiff.io.paths import DEMO, embeddings_file
+from minidiff.io.surroundings import import_matplotlib
 from minidiff.model import load
 from minidiff.studio import SEED
 from minidiff.views import Rotate, View
@@ -68,7 +68,7 @@ def path(studio: Easel) -> list[Figure]:
 
 def blur(noisy: Tensor, t: float) -> Tensor:
     """x_t / t is the picture with noise of strength (1 - t) / t on it; then a Gaussian."""
-    return gaussian_blur(noisy / t, kernel_size=15, sigma=BLURS[t])
+    return gaussian_blur(noisy / t, kernel=15, sigma=BLURS[t])
 
 
 def blurred(studio: Easel) -> list[Figure]:
@@ -142,8 +142,8 @@ def velocities(studio: Easel) -> list[Figure]:
 
 def heat(error: Tensor, worst: float) -> Image.Image:
     """(H, W) from 0 to `worst` as colours, linear."""
-    unit = (error.cpu() / worst).numpy()
-    return Image.fromarray((matplotlib.colormaps["inferno"](unit)[..., :3] * 255).astype("uint8"))
+    unit, colours = (error.cpu() / worst).numpy(), import_matplotlib().colormaps["inferno"]
+    return Image.fromarray((colours(unit)[..., :3] * 255).astype("uint8"))
 
 
 # --- 1.5 to 2.1: Euler --------------------------------------------------------------------------
