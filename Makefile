@@ -124,7 +124,7 @@ eval-demo: $(call needs,dev) ## measure what the demo draws: WEIGHTS= FAST=1 ONL
 	$(minidiff) eval-demo $(call opt,WEIGHTS,weights) $(call flag,FAST,fast) $(call opt,OUT,out) \
 	  $(call opt,ONLY,only) $(call opt,SAMPLES,samples)
 
-bench: $(call needs,parity) ## time it on a GPU against diffusers: PARTS="step loop mnist ..."
+bench: $(call needs,parity) ## time it against diffusers: PARTS="step loop ..." on a GPU, PARTS=cpu
 	$(PY) -m tests.bench $(if $(call given,PARTS),$$PARTS)
 
 clean: ## remove what the targets wrote: out/ and .venv/ (data/, runs/ and weights/ stay)

@@ -26,7 +26,7 @@ def test_part_a_s_calls():
     assert sum(calls[180:-132]) == 3 * levels + 33 * 18
 
 
-PARTS = "cold loading loop norm report text two_gpus unet_step".split()
+PARTS = "cold cpu loading loop norm report text two_gpus unet_step".split()
 
 
 @pytest.mark.parametrize("part", PARTS)
@@ -57,3 +57,12 @@ def test_what_cannot_be_measured_says_so_and_stops_nothing(monkeypatch, tmp_path
     assert "mnist was not measured: there is no train-images" in said
     assert "step was not measured: it compares with diffusers: pip install '.[parity]'" in said
     assert json.loads((tmp_path / "o.json").read_text()) == {"two": {"ratio": 2.0}}
+
+
+def test_without_a_gpu_the_parts_that_need_none_run(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(command, "run", lambda part, options: {"part": part})
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr(sys, "argv", ["bench", "norm", "cpu", "--out", f"{tmp_path}/o.json"])
+    assert command.main() == 2
+    assert "norm was not measured: it needs an NVIDIA GPU" in capsys.readouterr().err
+    assert json.loads((tmp_path / "o.json").read_text()) == {"cpu": {"part": "cpu"}}

@@ -1,7 +1,8 @@
-"""`make bench`: what costs how long on a GPU, as ratios measured side by side in one run.
+"""`make bench`: what costs how long, as ratios measured side by side in one run.
 
     python -m tests.bench                      everything: some fifteen minutes
     python -m tests.bench step --models IF-I-M one part of it, one model
+    python -m tests.bench cpu                  what needs no GPU; other programs disturb it
 
 Writes out/bench.json. Beside this file, LEADERBOARD.md has the records
 and LOG.md what was tried.
@@ -31,7 +32,9 @@ PARTS = (
     "cold",
     "two",
     "mnist",
+    "cpu",
 )
+WITHOUT_GPU = ("cpu",)
 AGAINST_REFERENCE = ("step", "stage2", "batch", "loop", "report", "load")
 
 
@@ -47,13 +50,13 @@ def main() -> int:
     if unknown := [part for part in options.parts if part not in PARTS]:
         print(f"no part is called {unknown[0]!r}; known: {', '.join(PARTS)}", file=sys.stderr)
         return 2
-    if not torch.cuda.is_available():
-        print("the benchmark needs an NVIDIA GPU, and torch sees none here", file=sys.stderr)
-        return 2
-    print(f"{torch.cuda.get_device_name()}, torch {torch.__version__}")
+    gpu = torch.cuda.is_available()
+    print(f"{torch.cuda.get_device_name() if gpu else 'no GPU'}, torch {torch.__version__}")
     found, faults = {}, []
     for part in options.parts or PARTS:
         try:
+            if not gpu and part not in WITHOUT_GPU:
+                raise UserError("it needs an NVIDIA GPU, and torch sees none here")
             if part in AGAINST_REFERENCE and missing():
                 raise UserError(f"it compares with {', '.join(missing())}: pip install '.[parity]'")
             found[part] = run(part, options)
@@ -108,6 +111,10 @@ def run(part: str, options: argparse.Namespace):
         from tests.bench import text
 
         return text.measure()
+    if part == "cpu":
+        from tests.bench import cpu
+
+        return cpu.measure()
     from minidiff.digits import bench
 
     return bench.main()
