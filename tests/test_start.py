@@ -13,28 +13,39 @@ from minidiff.io.paths import ROOT
 
 # Each takes 0.05 s to over a second, and is imported where it is first of use.
 HEAVY = {"torchvision", "matplotlib", "triton", "bs4", "ftfy", "sympy", "torch._dynamo"}
-REFERENCE = {"diffusers", "transformers", "accelerate"}
-STARTS = {
-    "import minidiff": {"torch", "numpy", "PIL"},
-    "import minidiff.cli; minidiff.cli.make_parser()": {"torch", "numpy", "PIL"},
-    "import minidiff.studio": set(),
-    "import minidiff.cli.draw": set(),
-    "import minidiff.figures.editions": set(),
-    "import minidiff.grade.runner": {"PIL"},
-    "import minidiff; m = minidiff.open(device='cpu'); m.drawing(['a cat', 'a dog.'], [0])": set(),
-}
+HEAVY |= {"diffusers", "transformers", "accelerate"}
+INSTANT = ["import minidiff", "import minidiff.cli; minidiff.cli.make_parser()"]
+STARTS = [
+    "import minidiff.cli.draw",
+    "import minidiff.figures.editions",
+    "import minidiff.grade.runner",
+    "import minidiff; minidiff.open(device='cpu').drawing(['a cat', 'a dog.'], [0])",
+]
+
+
+def imported(code: str, after: str = "") -> set[str]:
+    """The modules that a new process has after `code` and had not after `after`."""
+    lines = ["import json, sys", after, "had = set(sys.modules)", code]
+    lines += ["print(json.dumps(sorted(set(sys.modules) - had)))"]
+    done = subprocess.run(
+        [sys.executable, "-c", "\n".join(lines)],
+        capture_output=True, text=True, cwd=ROOT, check=True,
+    )  # fmt: skip
+    return set(json.loads(done.stdout.splitlines()[-1]))
+
+
+@pytest.mark.parametrize("code", INSTANT)
+def test_what_is_instant_imports_no_library(code):
+    new = imported(code)
+    assert "minidiff" in new
+    assert sorted(new & (HEAVY | {"torch", "numpy", "PIL"})) == []
 
 
 @pytest.mark.parametrize("code", STARTS)
-def test_a_start_imports_nothing_heavy(code):
-    show = "import json, sys; print(json.dumps(list(sys.modules)))"
-    done = subprocess.run(
-        [sys.executable, "-c", f"import sys; {code}; {show}"],
-        capture_output=True, text=True, cwd=ROOT, check=True,
-    )  # fmt: skip
-    loaded = set(json.loads(done.stdout.splitlines()[-1]))
-    assert "minidiff" in loaded
-    assert sorted(loaded & (HEAVY | REFERENCE | STARTS[code])) == []
+def test_a_start_imports_nothing_heavy_beyond_torch_s_own(code):
+    new = imported(code, after="import torch")
+    assert "minidiff" in new
+    assert sorted(new & HEAVY) == []
 
 
 PLAIN = "".join(c for c in string.printable if c.isprintable() and c not in "<&")
