@@ -56,7 +56,7 @@ class Signs:
 
         if prompt.isascii() or not self.known:
             return prompt
-        spelled = re.sub(self.known, spell, prompt)  # compiled now: it takes 0.1 s
+        spelled = re.sub(self.known, spell, prompt)  # only now compiled
         if not read:
             return prompt
         told = ", ".join(f"{sign} as {name!r}" for sign, name in read.items())
