@@ -11,6 +11,7 @@ import io
 import json
 import zipfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -229,7 +230,12 @@ def write_packed(
 def load_emoji(packed: str | Path = PACKED) -> tuple[torch.Tensor, list[Record]]:
     """Read the packed file: uint8 images (N, S, S, 4), straight alpha, and their N records."""
     read, records = open_emoji(packed)
-    return torch.stack([read(n) for n in range(len(records))]), records
+    images = None
+    with ThreadPoolExecutor() as pool:
+        for n, picture in enumerate(pool.map(read, range(len(records)))):
+            images = picture.new_empty(len(records), *picture.shape) if images is None else images
+            images[n] = picture
+    return images, records
 
 
 def open_emoji(

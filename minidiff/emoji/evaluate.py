@@ -17,6 +17,7 @@ import minidiff
 from minidiff.emoji import (
     illusions,
     measure_grounds,
+    measure_large,
     measure_noise,
     measure_phrase,
     measure_samples,
@@ -42,6 +43,7 @@ MEASUREMENTS = (
     measure_phrase.edits,
     measure_grounds.grounds,
     illusions.illusions,
+    measure_large.large,
 )
 REPORT = HOME / "out" / "eval-demo.json"
 

@@ -1,9 +1,9 @@
 """Illusions found by trying many pairs of names: both readings are judged like any sample.
 
 An anagram is judged as it is for its first name, and through its view for its second: upside down,
-a quarter turn, or the photographic negative. A hybrid is judged for its first name after the
-course's low-pass filter, and for its second on what that filter takes away; the gallery's pictures
-go through the same filter.
+turned half or a quarter round, with its inner disc turned, or as the photographic negative. A
+hybrid is judged for its first name after the course's low-pass filter, and for its second on what
+that filter takes away; the gallery's pictures go through the same filter.
 """
 
 import json
@@ -25,7 +25,7 @@ from minidiff.errors import UserError
 from minidiff.figures.grids import enlarge, picture, save_png
 from minidiff.guidance import Anagram, Guidance, Hybrid, course_low_pass
 from minidiff.io.files import save_atomically
-from minidiff.views import FlipUpDown, Negate, Rotate, View
+from minidiff.views import FlipUpDown, InnerCircle, Negate, Rotate, View
 
 # Groups of things; people and signs make no illusions worth looking at.
 GROUPS = {"smileys-emotion", "animals-nature", "food-drink", "travel-places", "objects"}
@@ -96,7 +96,9 @@ def guide_hybrid(bench: Workbench, first: list[str], second: list[str]) -> Guida
 # A negative turns a white ground black, and the demo knows black grounds.
 KINDS = {
     "anagram": anagram_kind(FlipUpDown()),
+    "half-turn": anagram_kind(Rotate(180)),
     "rotation": anagram_kind(Rotate(90)),
+    "circle": anagram_kind(InnerCircle()),
     "negative": anagram_kind(Negate(), "black"),
     "hybrid": Kind(guide_hybrid, (as_it_is, as_it_is), (course_low_pass, high_pass)),
 }

@@ -387,7 +387,11 @@ def loop(run, batches, batch, run_folder, place, compile_model, save_every) -> N
     """The training loop itself; logs and saves from rank 0."""
     rank, world = place
     recipe, clock, device = run.recipe, run.clock, run.device
-    loss_fn = torch.compile(run.loss) if compile_model and device.type == "cuda" else run.loss
+    loss_fn = (
+        torch.compile(run.loss, dynamic=False)
+        if compile_model and device.type == "cuda"
+        else run.loss
+    )
     if world > 1:
         # One graph per step: the gradients, 74 MB, are summed after the whole backward pass.
         torch._dynamo.config.optimize_ddp = False

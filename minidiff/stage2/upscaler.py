@@ -65,9 +65,13 @@ class Upscaler(Studio):
         job = getattr(self, kind)(*what, **words)
         if kind == "editing":  # from several starts: all the first stage's rows, one after another
             job = job.take(list(range(len(job))) * max(1, len(low) // len(job)))
+        return self.showing(job, low, usual.strength if strength is None else strength)
+
+    def showing(self, job: Job, low: Tensor, strength: float = 1.0) -> Enlarging:
+        """A job of this stage's own with the small pictures it enlarges; self.level is theirs."""
         if len(low) != len(job):
             raise UserError(f"{len(low)} small pictures, and {len(job)} prompts and seeds for them")
-        start = first_step(len(job.plan), usual.strength if strength is None else strength)
+        start = first_step(len(job.plan), strength)
         low, original = low.to(self.model.device), job.original
         if original is None and start:
             original = enlarged(low, (self.model.sample_size,) * 2)
