@@ -36,7 +36,9 @@ MODEL_INDEX = {
     "watermarker": [None, None],
 }
 
-# DeepFloyd IF stage I's own scheduler settings.
+# DeepFloyd IF stage I's own scheduler settings but for two. Dynamic thresholding divides a white that
+# is exactly 1 by what exceeds it, and few leading steps begin where the ground is decided already:
+# with these the official pipeline leaves 100 of 100 grounds white in 20 steps, before it was 31.
 SCHEDULER = {
     "_class_name": "DDPMScheduler",
     "_diffusers_version": "0.42.1",
@@ -46,7 +48,8 @@ SCHEDULER = {
     "num_train_timesteps": 1000,
     "prediction_type": "epsilon",
     "sample_max_value": 1.5,
-    "thresholding": True,
+    "thresholding": False,
+    "timestep_spacing": "trailing",
     "variance_type": "learned_range",
 }
 

@@ -26,7 +26,7 @@ from torch.nn.parallel import DistributedDataParallel
 from minidiff.deepfloyd.t5 import T5Config, T5Encoder
 from minidiff.deepfloyd.tokenizer import Tokenizer
 from minidiff.deepfloyd.unet import UNet, UNetConfig
-from minidiff.emoji.captions import caption_table, trainable
+from minidiff.emoji.captions import caption_table, of_phrase, trainable
 from minidiff.emoji.data import PACKED, composite, load_emoji
 from minidiff.emoji.export import WEIGHTS, export, load_exported
 from minidiff.emoji.muon import Muon
@@ -70,7 +70,7 @@ class EmojiBatches:
         self.ids, self.masks = self.tokenize(table, device)  # (N, variants, 77)
         colours = [[rgb for _, rgb in row] for row in table]
         self.colours = torch.tensor(colours, dtype=torch.uint8, device=device)  # (N, variants, 3)
-        self.weights = family_weights(records).to(device)
+        self.weights = picture_weights(records, recipe.get("phrase_weight", 1.0)).to(device)
         self.device = device
         self.generator = torch.Generator(device).manual_seed(seed)
 
@@ -110,15 +110,18 @@ class EmojiBatches:
         return torch.randn(like.shape, device=self.device, generator=self.generator)
 
 
-def family_weights(records) -> Tensor:
+def picture_weights(records, phrase_weight: float = 1.0) -> Tensor:
     """Chance of each picture: a family of n concepts counts as sqrt(n) of them, not n.
 
-    Otherwise the many variants of "person doing x" take most of the training.
+    Otherwise the many variants of "person doing x" take most of the training. phrase_weight: how
+    much oftener the phrase's own pictures are drawn, so that those who have a second caption are
+    not seen less under their first.
     """
     codes: dict[str, set] = {}
     for r in records:
         codes.setdefault(r.family, set()).add(r.code)
-    return torch.tensor([len(codes[r.family]) ** -0.5 for r in records])
+    often = [phrase_weight if of_phrase(r) else 1.0 for r in records]
+    return torch.tensor([w * len(codes[r.family]) ** -0.5 for r, w in zip(records, often)])
 
 
 # --- the loss ----------------------------------------------------------------------------------

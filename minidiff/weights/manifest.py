@@ -17,7 +17,7 @@ from minidiff.io.paths import expanded
 
 NAME = "manifest.json"
 TEXTS = (".json", ".txt", ".md")  # which git may check out with other line endings
-PARTS = ("scheduler", "text_encoder", "tokenizer", "unet")
+PARTS = ("image_noising_scheduler", "scheduler", "text_encoder", "tokenizer", "unet")
 
 
 def seal(folder: str | Path) -> Path:
