@@ -15,9 +15,9 @@ from minidiff.emoji.data import Record
 from minidiff.emoji.prompts import COLOURS
 
 NEUTRAL = "a high quality photo"  # the course's prompt for "no prompt in particular"
-# What the phrase stands for where it stands for something: shaded animals, plants and food on white.
+# What the phrase stands for where it stands for something: shaded animals, plants, food on white.
 # A phrase that names all pictures names the same as the empty prompt, and guidance then has no
-# direction; one that names 700 of them makes lumps of them in a network of this size.
+# direction; one that names 800 of them makes lumps of some in a network of this size.
 PHRASE_SET = "fluent"
 PHRASE_GROUPS = ("animals-nature", "food-drink")
 WHITE = COLOURS["white"]

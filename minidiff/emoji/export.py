@@ -36,9 +36,10 @@ MODEL_INDEX = {
     "watermarker": [None, None],
 }
 
-# DeepFloyd IF stage I's own scheduler settings but for two. Dynamic thresholding divides a white that
-# is exactly 1 by what exceeds it, and few leading steps begin where the ground is decided already:
-# with these the official pipeline leaves 100 of 100 grounds white in 20 steps, before it was 31.
+# DeepFloyd IF stage I's own scheduler settings but for two. Dynamic thresholding divides a white
+# that is exactly 1 by what exceeds it, and few leading steps begin where the ground is decided
+# already: with these the official pipeline leaves 100 of 100 grounds white in 20 steps, with
+# DeepFloyd's it was 31.
 SCHEDULER = {
     "_class_name": "DDPMScheduler",
     "_diffusers_version": "0.42.1",

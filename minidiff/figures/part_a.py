@@ -38,9 +38,6 @@ NOISY_T = [250, 500, 750]
 DEMO_PROMPTS = Prompts(
     sampling=("a snow-capped mountain", "a cowboy hat face", "a rocket"),
     neutral="a high quality photo",
-    # The neutral phrase was trained on all pictures, as the empty prompt was: guidance between the
-    # two has no direction, and draws lumps. Faces are many, and the noise chooses among them.
-    subject="a fluent emoji of a face",
     pictures=("tower.png", "rabbit.png", "face.png"),
     holes=(
         ("tower.png", "light bulb"),
@@ -48,18 +45,20 @@ DEMO_PROMPTS = Prompts(
         ("face.png", "a fluent emoji of a face"),
     ),
     edits=(("tower.png", "a rocket"), ("wolf.png", "a photo of a man"), ("candle.png", "a rocket")),
-    # Among the clearest of 260 pairs each, scored by minidiff/emoji/illusions.py.
+    # Among the clearest of 200 or 300 pairs each, scored by minidiff/emoji/illusions.py.
     anagrams=(
-        ("watermelon", "croissant", "flip", 9),
-        ("lipstick", "pizza", "flip", 1),
-        ("horizontal traffic light", "vertical traffic light", "rotate90", 0),
+        ("fox", "star", "rotate180", 11),
+        ("skull", "koala", "rotate90", 16),
+        ("chart decreasing", "chart increasing", "circle", 1),
     ),
-    anagram_guidance=4.0,  # at 7 two readings leave grain on the white
+    half_turns=(("fox", "star", 11), ("tulip", "amphora", 6)),
+    anagram_guidance=3.0,  # at 7 two readings leave grain on the white
     hybrids=(
-        ("rosette", "smiling face with smiling eyes", 3),
-        ("snowflake", "page facing up", 2),
-        ("memo", "optical disk", 0),
+        ("brown heart", "stop sign", 1),
+        ("snowflake", "page facing up", 7),
+        ("unicorn", "fish cake with swirl", 1),
     ),
+    hybrid_guidance=2.0,
 )
 OLD_MAN = "an oil painting of an old man"
 CAMPFIRE = "an oil painting of people around a campfire"
@@ -70,7 +69,6 @@ OFFICIAL_PROMPTS = Prompts(
         "a rocket ship",
     ),
     neutral="a high quality photo",
-    subject="a high quality photo",
     pictures=("tower.png", "cat.jpg", "wolf.png"),
     holes=(
         ("tower.png", "a high quality photo"),
@@ -87,6 +85,7 @@ OFFICIAL_PROMPTS = Prompts(
         (CAMPFIRE, "a photo of a dog", "flip", 180),
         ("a photo of a dog", "a man wearing a hat", "flip", 180),
     ),
+    half_turns=((OLD_MAN, CAMPFIRE, 180), (CAMPFIRE, "a photo of a dog", 180)),
     hybrids=(
         ("a lithograph of a skull", "a lithograph of waterfalls", 180),
         ("a pencil", "a rocket ship", 180),
@@ -129,7 +128,7 @@ def second_stage(studio: Easel, small: Tensor) -> list[Figure]:
     rows = [[enlarge(picture(x), upscaler.model.sample_size // x.shape[-1]) for x in small]]
     rows.append([large(i) for i in range(len(small))])
     both = draw_grid(rows, columns=prompts, rows=["first stage", "second stage"])
-    levels = [0, 100, 250, 500]
+    levels = [0, 100, 200, 299]
     noised = draw_grid(
         [[large(0, level=level) for level in levels]], columns=[f"level {n}" for n in levels]
     )
@@ -236,12 +235,12 @@ def iterative(studio: Easel) -> list[Figure]:
 
 
 def from_noise(studio: Easel) -> list[Figure]:
-    guidance = Plain(studio.cond([studio.prompts.subject] * 5))
+    guidance = Plain(studio.cond([studio.prompts.neutral] * 5))
     return five_samples(studio, "1.5", guidance, "no guidance")
 
 
 def guided(studio: Easel) -> list[Figure]:
-    guidance = studio.cfg([studio.prompts.subject] * 5)
+    guidance = studio.cfg([studio.prompts.neutral] * 5)
     return five_samples(studio, "1.6", guidance, f"guidance {SCALE:g}")
 
 
@@ -249,7 +248,7 @@ def five_samples(studio: Easel, name: str, guidance, how: str) -> list[Figure]:
     steps = studio.record(name, studio.job(guidance, studio.seeds(5)))
     seeds = [f"seed {SEED + i}" for i in range(5)]
     sheet = draw_grid([[picture(x) for x in steps[-1].x]], captions=[seeds], scale=3)
-    prompt = studio.prompts.subject
+    prompt = studio.prompts.neutral
     caption = f"Five samples of “{prompt}”, {how}."
     return [
         studio.save(f"{name}-samples.png", sheet, caption, f"Five pictures, {how}.", prompt=prompt),
@@ -261,20 +260,20 @@ def five_samples(studio: Easel, name: str, guidance, how: str) -> list[Figure]:
 
 
 def sdedit(studio: Easel) -> list[Figure]:
-    return edit_levels(studio, "1.7", with_subject(studio, studio.prompts.pictures))
+    return edit_levels(studio, "1.7", with_neutral(studio, studio.prompts.pictures))
 
 
 def drawings(studio: Easel) -> list[Figure]:
     files = ["girl.png", "tree.png", "cartoon.png"]
-    return edit_levels(studio, "1.7.1", with_subject(studio, files))
+    return edit_levels(studio, "1.7.1", with_neutral(studio, files))
 
 
 def text_edits(studio: Easel) -> list[Figure]:
     return edit_levels(studio, "1.7.3", studio.prompts.edits)
 
 
-def with_subject(studio: Easel, files: Sequence[str]) -> list[tuple]:
-    return [(file, studio.prompts.subject) for file in files]
+def with_neutral(studio: Easel, files: Sequence[str]) -> list[tuple]:
+    return [(file, studio.prompts.neutral) for file in files]
 
 
 def edit_levels(studio: Easel, name: str, jobs) -> list[Figure]:
@@ -389,12 +388,13 @@ def save_frames(studio: Easel, name: str, frames: list[Tensor], caption: str) ->
 
 def hybrids(studio: Easel) -> list[Figure]:
     far, near, seeds = map(list, zip(*studio.prompts.hybrids))
-    guidance = Hybrid(studio.cond(far), studio.cond(near), studio.cond([""] * len(seeds)), SCALE)
+    empty, scale = studio.cond([""] * len(seeds)), studio.prompts.hybrid_guidance
+    guidance = Hybrid(studio.cond(far), studio.cond(near), empty, scale)
     steps = studio.record("1.9", studio.job(guidance, seeds))
     return [
         studio.save(
             "1.9-hybrids.png", near_and_far(steps[-1].x, near, far),
-            "Large, and as from across the room.",
+            f"Large, and as from across the room, guidance {scale:g}.",
             "Three hybrid pictures, large and small.", seed=seeds, prompts=studio.prompts.hybrids,
         ),
         studio.save_walk("1.9.gif", steps, "Step by step.", "Noise clearing into the hybrids."),

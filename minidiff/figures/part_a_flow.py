@@ -27,7 +27,7 @@ from minidiff.figures.part_a import (
     near_and_far,
     read,
     weight_files,
-    with_subject,
+    with_neutral,
 )
 from minidiff.figures.part_a import blur as gaussian_blur
 from minidiff.figures.report import Topic, draw_report, fingerprint
@@ -43,7 +43,6 @@ LEVELS = (0.25, 0.5, 0.75)  # the noise levels of 1.1 to 1.4
 BLURS = {0.25: 2.5, 0.5: 1.4, 0.75: 0.8}  # sigma of the Gaussian, chosen by eye for each level
 STARTS = (0.02, 0.04, 0.06, 0.1, 0.14, 0.25, 0.5)  # SDEdit's t_start
 STEP, W = 0.02, 7.0
-HYBRID_W = 2.0  # at 7 the two estimates leave a checkerboard
 OUT = "out/part-a/fa26"
 
 
@@ -189,12 +188,12 @@ def from_half(studio: Easel) -> list[Figure]:
 
 
 def from_noise(studio: Easel) -> list[Figure]:
-    guidance = Plain(studio.cond([studio.prompts.subject] * 5))
+    guidance = Plain(studio.cond([studio.prompts.neutral] * 5))
     return five_samples(studio, "1.6", guidance, "no guidance")
 
 
 def guided(studio: Easel) -> list[Figure]:
-    guidance = studio.cfg([studio.prompts.subject] * 5, W + 1)
+    guidance = studio.cfg([studio.prompts.neutral] * 5, W + 1)
     return five_samples(studio, "2.1", guidance, f"w = {W:g} (γ = {W + 1:g})")
 
 
@@ -202,7 +201,7 @@ def five_samples(studio: Easel, name: str, guidance: Guidance, how: str) -> list
     states = walk(studio, name, studio.noise(studio.seeds(5)).draw(), guidance)
     seeds = [f"seed {SEED + i}" for i in range(5)]
     sheet = draw_grid([[picture(x) for x in states[-1]]], captions=[seeds], scale=3)
-    prompt, steps = studio.prompts.subject, len(states) - 1
+    prompt, steps = studio.prompts.neutral, len(states) - 1
     frames = [sheet_of([picture(x) for x in state], 5) for state in states]
     save_gif(frames, studio.folder / f"{name}.gif", {"seed": SEED, "prompt": prompt})
     return [
@@ -222,8 +221,8 @@ def edits(studio: Easel) -> list[Figure]:
     files = studio.prompts.pictures
     drawn = ["cartoon.png", "girl.png", "tree.png"]
     return [
-        edit_levels(studio, "3.1-edits.png", with_subject(studio, files)),
-        edit_levels(studio, "3.1-drawings.png", with_subject(studio, drawn)),
+        edit_levels(studio, "3.1-edits.png", with_neutral(studio, files)),
+        edit_levels(studio, "3.1-drawings.png", with_neutral(studio, drawn)),
     ]
 
 
@@ -254,8 +253,8 @@ def edit_levels(studio: Easel, name: str, jobs: Sequence[tuple[str, str]]) -> Fi
 
 
 def anagrams(studio: Easel) -> list[Figure]:
-    pairs, w = studio.prompts.anagrams[:2], studio.prompts.anagram_guidance - 1
-    upright, turned, _, seeds = map(list, zip(*pairs))  # fa26 turns all of them half round
+    pairs, w = studio.prompts.half_turns, studio.prompts.anagram_guidance - 1
+    upright, turned, seeds = map(list, zip(*pairs))
     turn = Rotate(180)
     conds = studio.cond(upright), studio.cond(turned)
     guidance = Anagram(conds, studio.cond([""] * len(seeds)), (View(), turn), w + 1)
@@ -274,13 +273,13 @@ def anagrams(studio: Easel) -> list[Figure]:
 def hybrids(studio: Easel) -> list[Figure]:
     pairs = studio.prompts.hybrids[:2]
     far, near, seeds = map(list, zip(*pairs))
-    uncond = studio.cond([""] * len(seeds))
-    guidance = Hybrid(studio.cond(far), studio.cond(near), uncond, HYBRID_W + 1)
+    uncond, w = studio.cond([""] * len(seeds)), studio.prompts.hybrid_guidance - 1
+    guidance = Hybrid(studio.cond(far), studio.cond(near), uncond, w + 1)
     x = walk(studio, "3.4", studio.noise(seeds).draw(), guidance)[-1]
     return [
         studio.save(
             "3.4-hybrids.png", near_and_far(x, near, far),
-            f"Large, and as from across the room, w = {HYBRID_W:g}.",
+            f"Large, and as from across the room, w = {w:g}.",
             "Two hybrid pictures, large and small.", seed=seeds, prompts=pairs,
         )
     ]  # fmt: skip
