@@ -23,10 +23,11 @@ class Prompts:
     """What the figures ask for. The demo draws emoji, so it has prompts of its own."""
 
     sampling: tuple[str, ...]
-    neutral: str  # no prompt in particular: that of 1.3 to 1.7.1
-    pictures: tuple[str, ...]  # what SDEdit starts from
+    neutral: str  # no prompt in particular: what the UNet is asked in 1.3 and 1.4
+    pictures: tuple[tuple[str, str], ...]  # (picture, prompt) of 1.7
+    drawings: tuple[tuple[str, str], ...]  # likewise of 1.7.1
     holes: tuple[tuple[str, str], ...]  # (file, prompt); NAME.png has its mask in NAME-mask.png
-    edits: tuple[tuple[str, str], ...]  # (picture, prompt)
+    edits: tuple[tuple[str, str], ...]  # likewise of 1.7.3
     anagrams: tuple[tuple[str, str, str, int], ...]  # (as it is, through the view, view, seed)
     half_turns: tuple[tuple[str, str, int], ...]  # the same, all turned half round: fa26
     hybrids: tuple[tuple[str, str, int], ...]  # (from afar, close up, seed)

@@ -35,16 +35,28 @@ INPUTS = Path(__file__).with_name("inputs")
 LEVELS = [1, 3, 5, 7, 10, 20]  # SDEdit's i_start
 NOISY_T = [250, 500, 750]
 
+PHRASE = "a high quality photo"  # what the course asks for in 1.5 and 1.6
+
 DEMO_PROMPTS = Prompts(
     sampling=("a snow-capped mountain", "a cowboy hat face", "a rocket"),
-    neutral="a high quality photo",
-    pictures=("tower.png", "rabbit.png", "face.png"),
+    # The phrase names animals, plants and food to this model: a tower is best seen without words.
+    neutral="",
+    pictures=(
+        ("tower.png", "a building"),
+        ("rabbit.png", "a picture of a cat"),
+        ("face.png", "a fluent emoji of a face"),
+    ),
+    drawings=(
+        ("girl.png", "a picture of a girl"),
+        ("tree.png", "a picture of a tree"),
+        ("cartoon.png", "a picture of a bear"),
+    ),
     holes=(
         ("tower.png", "light bulb"),
         ("rabbit.png", "top hat"),
         ("face.png", "a fluent emoji of a face"),
     ),
-    edits=(("tower.png", "a rocket"), ("wolf.png", "a photo of a man"), ("candle.png", "a rocket")),
+    edits=(("tower.png", "a rocket"), ("wolf.png", "a man"), ("candle.png", "a rocket")),
     # Among the clearest of 200 or 300 pairs each, scored by minidiff/emoji/illusions.py.
     anagrams=(
         ("fox", "star", "rotate180", 11),
@@ -68,13 +80,10 @@ OFFICIAL_PROMPTS = Prompts(
         "a man wearing a hat",
         "a rocket ship",
     ),
-    neutral="a high quality photo",
-    pictures=("tower.png", "cat.jpg", "wolf.png"),
-    holes=(
-        ("tower.png", "a high quality photo"),
-        ("astronaut.jpg", "a high quality photo"),
-        ("photographer.jpg", "a high quality photo"),
-    ),
+    neutral=PHRASE,
+    pictures=(("tower.png", PHRASE), ("cat.jpg", PHRASE), ("wolf.png", PHRASE)),
+    drawings=(("girl.png", PHRASE), ("tree.png", PHRASE), ("cartoon.png", PHRASE)),
+    holes=(("tower.png", PHRASE), ("astronaut.jpg", PHRASE), ("photographer.jpg", PHRASE)),
     edits=(
         ("tower.png", "a rocket ship"),
         ("astronaut.jpg", "a photo of a man"),
@@ -194,8 +203,12 @@ def one_step(studio: Easel) -> list[Figure]:
         captions=errors, scale=3,
     )  # fmt: skip
     alt = "Original, noisy and one-step estimate of the tower at three noise levels."
-    caption = f"One call of the UNet, prompt “{studio.prompts.neutral}”."
+    caption = f"One call of the UNet, {told(studio.prompts.neutral)}."
     return [studio.save("1.3-one-step.png", sheet, caption, alt, prompt=studio.prompts.neutral)]
+
+
+def told(prompt: str) -> str:
+    return f"prompt “{prompt}”" if prompt else "no prompt"
 
 
 # --- 1.4 to 1.6: the loop -------------------------------------------------------------------------
@@ -223,7 +236,8 @@ def iterative(studio: Easel) -> list[Figure]:
     prompt = studio.prompts.neutral
     return [
         studio.save(
-            "1.4-steps.png", sheet, "Every fifth picture of the walk from t = 690.",
+            "1.4-steps.png", sheet,
+            f"Every fifth picture of the walk from t = 690, {told(prompt)}.",
             "Five pictures from noisy to nearly clean.", prompt=prompt,
         ),
         studio.save(
@@ -235,12 +249,12 @@ def iterative(studio: Easel) -> list[Figure]:
 
 
 def from_noise(studio: Easel) -> list[Figure]:
-    guidance = Plain(studio.cond([studio.prompts.neutral] * 5))
+    guidance = Plain(studio.cond([PHRASE] * 5))
     return five_samples(studio, "1.5", guidance, "no guidance")
 
 
 def guided(studio: Easel) -> list[Figure]:
-    guidance = studio.cfg([studio.prompts.neutral] * 5)
+    guidance = studio.cfg([PHRASE] * 5)
     return five_samples(studio, "1.6", guidance, f"guidance {SCALE:g}")
 
 
@@ -248,10 +262,9 @@ def five_samples(studio: Easel, name: str, guidance, how: str) -> list[Figure]:
     steps = studio.record(name, studio.job(guidance, studio.seeds(5)))
     seeds = [f"seed {SEED + i}" for i in range(5)]
     sheet = draw_grid([[picture(x) for x in steps[-1].x]], captions=[seeds], scale=3)
-    prompt = studio.prompts.neutral
-    caption = f"Five samples of “{prompt}”, {how}."
+    caption = f"Five samples of “{PHRASE}”, {how}."
     return [
-        studio.save(f"{name}-samples.png", sheet, caption, f"Five pictures, {how}.", prompt=prompt),
+        studio.save(f"{name}-samples.png", sheet, caption, f"Five pictures, {how}.", prompt=PHRASE),
         studio.save_walk(f"{name}.gif", steps, "The same five, step by step.", "Noise clearing."),
     ]
 
@@ -260,20 +273,15 @@ def five_samples(studio: Easel, name: str, guidance, how: str) -> list[Figure]:
 
 
 def sdedit(studio: Easel) -> list[Figure]:
-    return edit_levels(studio, "1.7", with_neutral(studio, studio.prompts.pictures))
+    return edit_levels(studio, "1.7", studio.prompts.pictures)
 
 
 def drawings(studio: Easel) -> list[Figure]:
-    files = ["girl.png", "tree.png", "cartoon.png"]
-    return edit_levels(studio, "1.7.1", with_neutral(studio, files))
+    return edit_levels(studio, "1.7.1", studio.prompts.drawings)
 
 
 def text_edits(studio: Easel) -> list[Figure]:
     return edit_levels(studio, "1.7.3", studio.prompts.edits)
-
-
-def with_neutral(studio: Easel, files: Sequence[str]) -> list[tuple]:
-    return [(file, studio.prompts.neutral) for file in files]
 
 
 def edit_levels(studio: Easel, name: str, jobs) -> list[Figure]:
@@ -482,7 +490,7 @@ def own_topics(studio: Easel, image: Path | None, mask: Path | None, prompt: str
     """Sections for a picture of the user's."""
     if image is None:
         return []
-    asked = prompt or studio.prompts.neutral
+    asked = prompt or PHRASE
     draw = {"yours": ("Your picture", lambda: edit_levels(studio, "yours", [(image, asked)]))}
     if mask is not None:
         fill = [(image, mask, asked)]

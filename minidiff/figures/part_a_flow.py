@@ -23,11 +23,12 @@ from minidiff.figures.part_a import (
     DEMO_PROMPTS,
     INPUTS,
     OFFICIAL_PROMPTS,
+    PHRASE,
     mse,
     near_and_far,
     read,
+    told,
     weight_files,
-    with_neutral,
 )
 from minidiff.figures.part_a import blur as gaussian_blur
 from minidiff.figures.report import Topic, draw_report, fingerprint
@@ -103,7 +104,7 @@ def one_step(studio: Easel) -> list[Figure]:
     prompt = studio.prompts.neutral
     return [
         studio.save(
-            "1.3-one-step.png", sheet, f"One call of the network, prompt “{prompt}”.",
+            "1.3-one-step.png", sheet, f"One call of the network, {told(prompt)}.",
             "Noisy, one-step estimate and original of the tower at three times.", prompt=prompt,
         )
     ]  # fmt: skip
@@ -188,12 +189,12 @@ def from_half(studio: Easel) -> list[Figure]:
 
 
 def from_noise(studio: Easel) -> list[Figure]:
-    guidance = Plain(studio.cond([studio.prompts.neutral] * 5))
+    guidance = Plain(studio.cond([PHRASE] * 5))
     return five_samples(studio, "1.6", guidance, "no guidance")
 
 
 def guided(studio: Easel) -> list[Figure]:
-    guidance = studio.cfg([studio.prompts.neutral] * 5, W + 1)
+    guidance = studio.cfg([PHRASE] * 5, W + 1)
     return five_samples(studio, "2.1", guidance, f"w = {W:g} (γ = {W + 1:g})")
 
 
@@ -201,13 +202,13 @@ def five_samples(studio: Easel, name: str, guidance: Guidance, how: str) -> list
     states = walk(studio, name, studio.noise(studio.seeds(5)).draw(), guidance)
     seeds = [f"seed {SEED + i}" for i in range(5)]
     sheet = draw_grid([[picture(x) for x in states[-1]]], captions=[seeds], scale=3)
-    prompt, steps = studio.prompts.neutral, len(states) - 1
+    steps = len(states) - 1
     frames = [sheet_of([picture(x) for x in state], 5) for state in states]
-    save_gif(frames, studio.folder / f"{name}.gif", {"seed": SEED, "prompt": prompt})
+    save_gif(frames, studio.folder / f"{name}.gif", {"seed": SEED, "prompt": PHRASE})
     return [
         studio.save(
-            f"{name}-samples.png", sheet, f"Five samples of “{prompt}”, {steps} steps, {how}.",
-            f"Five pictures, {how}.", prompt=prompt,
+            f"{name}-samples.png", sheet, f"Five samples of “{PHRASE}”, {steps} steps, {how}.",
+            f"Five pictures, {how}.", prompt=PHRASE,
         ),
         Figure(f"{name}.gif", "The same five, step by step.", "Noise clearing into five pictures."),
     ]  # fmt: skip
@@ -218,11 +219,9 @@ def five_samples(studio: Easel, name: str, guidance: Guidance, how: str) -> list
 
 def edits(studio: Easel) -> list[Figure]:
     """The tower and two own pictures, then one from the web and two drawings."""
-    files = studio.prompts.pictures
-    drawn = ["cartoon.png", "girl.png", "tree.png"]
     return [
-        edit_levels(studio, "3.1-edits.png", with_neutral(studio, files)),
-        edit_levels(studio, "3.1-drawings.png", with_neutral(studio, drawn)),
+        edit_levels(studio, "3.1-edits.png", studio.prompts.pictures),
+        edit_levels(studio, "3.1-drawings.png", studio.prompts.drawings),
     ]
 
 
