@@ -43,12 +43,12 @@ DEMO_PROMPTS = Prompts(
     neutral="",
     pictures=(
         ("tower.png", "a building"),
-        ("rabbit.png", "a picture of a cat"),
+        ("rabbit.png", "a mouse face"),
         ("face.png", "a fluent emoji of a face"),
     ),
     drawings=(
         ("girl.png", "a picture of a girl"),
-        ("tree.png", "a picture of a tree"),
+        ("tree.png", "a deciduous tree"),
         ("cartoon.png", "a picture of a bear"),
     ),
     holes=(
