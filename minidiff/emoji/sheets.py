@@ -11,10 +11,14 @@ SHEET_PROMPTS, SHEET_SEEDS, SHEET_COLUMNS = 64, 4, 4
 
 
 def contact_sheet(bench: Workbench, path: str | Path) -> Path:
-    """Draw 64 of the naming prompts, evenly spread, with seeds 0 to 3: a labelled strip each."""
+    """Draw 64 of the naming prompts, evenly spread, with seeds 0 to 3: a labelled strip each.
+
+    The walk is the one that the checkpoint recommends, which whoever asks for no other gets.
+    """
     asked = spread(bench.prompts["naming"], SHEET_PROMPTS)
     texts = [concept["name"] for concept in asked for _ in range(SHEET_SEEDS)]
-    samples = bench.draw(texts, list(range(SHEET_SEEDS)) * len(asked))
+    seeds = list(range(SHEET_SEEDS)) * len(asked)
+    samples = bench.draw(texts, seeds, plan=bench.studio.plan())
     pictures = [picture(x) for x in samples]
     strips = [
         (concept["name"], pictures[n * SHEET_SEEDS : (n + 1) * SHEET_SEEDS])
