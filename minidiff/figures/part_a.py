@@ -57,18 +57,19 @@ DEMO_PROMPTS = Prompts(
         ("face.png", "a fluent emoji of a face"),
     ),
     edits=(("tower.png", "a rocket"), ("wolf.png", "a man"), ("candle.png", "a rocket")),
-    # Among the clearest of 200 or 300 pairs each, scored by minidiff/emoji/illusions.py.
+    # Two of the clearest of 200 pairs each, scored by minidiff/emoji/illusions.py, and one that a
+    # reader suggested who took the second reading of another pair for a strawberry.
     anagrams=(
         ("fox", "star", "rotate180", 11),
         ("skull", "koala", "rotate90", 16),
-        ("chart decreasing", "chart increasing", "circle", 1),
+        ("tulip", "strawberry", "flip", 4),
     ),
-    half_turns=(("fox", "star", 11), ("tulip", "amphora", 6)),
+    half_turns=(("fox", "star", 11), ("tulip", "strawberry", 4)),
     anagram_guidance=3.0,  # at 7 two readings leave grain on the white
     hybrids=(
         ("brown heart", "stop sign", 1),
         ("snowflake", "page facing up", 7),
-        ("unicorn", "fish cake with swirl", 1),
+        ("orange heart", "slightly smiling face", 2),
     ),
     hybrid_guidance=2.0,
 )
@@ -412,7 +413,7 @@ def hybrids(studio: Easel) -> list[Figure]:
 def near_and_far(x: Tensor, near: list[str], far: list[str]) -> Image.Image:
     """Hybrids (B, 3, H, W) as they are looked at from close by, and below as from afar."""
     large = [enlarge(picture(p), 4) for p in x]
-    small = [p.resize((32, 32), Image.Resampling.LANCZOS) for p in large]
+    small = [p.resize((16, 16), Image.Resampling.LANCZOS) for p in large]
     texts = [[f"close: “{p}”" for p in near], [f"from afar: “{p}”" for p in far]]
     return draw_grid([large, small], captions=texts)
 
