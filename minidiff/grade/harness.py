@@ -272,8 +272,8 @@ def alike_tensors(got: object, due: Tensor, what: str) -> None:
         raise Wrong(
             f"{what} has the right numbers but is {name(got.dtype)}; it should be"
             f" {name(due.dtype)}",
-            hint="The numbers are right and the dtype is not: it must follow the dtype that the"
-            " task names, the input's in most cases.",
+            hint="The numbers are right and the dtype is not: it must be the one that the"
+            " task names, or else that of the input.",
             mistake="another-dtype",
         )
     if got.device != due.device:

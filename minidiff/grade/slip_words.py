@@ -42,6 +42,8 @@ DROPPED = {
     ast.MatMult: "the factor {} is missing.",
     ast.Mod: "it is not taken modulo {}.",
 }
+COMPARISONS = {ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=", ast.Eq: "==",
+               ast.NotEq: "!="}  # fmt: skip
 SAME_COMPARISON = {ast.Eq: ("==", "<="), ast.Lt: ("<", "<="), ast.Gt: (">", ">=")}
 OTHER_COMPARISON = {
     ast.Lt: ["<=", ">=", ">"], ast.LtE: ["<", ">", ">="], ast.Gt: [">=", "<=", "<"],
@@ -76,6 +78,7 @@ FOR_NUMBERS = [
     ("{0} - 1", "{0} is one too small: is something counted from 1?"),
     ("0 * {0}", "{0} is not looked at: it acts as if it were always 0."),
     ("{0} / 2", "{0} is halved."),
+    ("int({0})", "{0} is made a whole number."),
 ]  # fmt: skip
 FOR_ALL = [  # an argument, from the first line on
     ("{0}.clamp(-1, 1)", "{0} is clamped to [-1, 1] before it is used."),
@@ -94,6 +97,7 @@ FOR_ALL = [  # an argument, from the first line on
     ("{0}[:1].expand_as({0})", "the first {0} is used for all pictures."),
     ("{0}[-1:]", "the last {0} is used for all pictures."),
     ("{0}.mean()", "{0} is averaged before it is used."),
+    ("{0}.long()", "{0} is made whole numbers before it is used."),
     ("{0}.flip(0)", "{0} is used in the opposite order."),
     ("{0} + 1", "1 is added to {0} before it is used."),
     ("{0} - 1", "1 is subtracted from {0} before it is used."),
@@ -126,6 +130,8 @@ RESULT = [
     ("{0}[:-1]", "the last entry of {0} is left out."),
     ("(2 * {0})", "{0} is twice what it should be."),
     ("({0} / 2)", "{0} is half of what it should be."),
+    ("({0}).exp()", "the exponential of {0} is given."),
+    ("({0}).log()", "the logarithm of {0} is given."),
     ("({0} / 2**0.5)", "{0} is divided by the root of 2."),
     ("({0} * 2**0.5)", "{0} is multiplied by the root of 2."),
 ]  # fmt: skip
