@@ -157,6 +157,8 @@ def subscript(own, node: ast.Subscript) -> Iterator[Change]:
         first = f"the first rows of {words} are taken in place of those that {index} names."
         yield "index", node, f"{value}[: len({node.slice.id})]", first
     if isinstance(node.slice, ast.Slice):
+        first = f"the first of {words} stands for all."
+        yield "first-rows", node, f"([{value}[0]] * len({value}))", first
         for other in (":-1", "1:", "::2", "1::2", ":2", ":1"):
             yield (
                 "slice",
