@@ -48,6 +48,8 @@ def arithmetic(own, node: ast.BinOp) -> Iterator[Change]:
     left, right = own.words(node.left), own.words(node.right)
     if kind is ast.Pow:
         yield from power(own, node, a, b, left)
+    if kind in (ast.BitAnd, ast.BitOr):
+        yield from half_of(own, node, [node.left, node.right])
     if kind not in SYMBOLS:
         return
     sign = SYMBOLS[kind]
@@ -69,6 +71,18 @@ def arithmetic(own, node: ast.BinOp) -> Iterator[Change]:
     too_many = f"there is one square root too many, that of {whole}."
     yield "root-added", node, f"(({a} {sign} {b}) ** 0.5)", too_many
     yield "squared", node, f"(({a} {sign} {b}) ** 2)", f"{whole} is squared."
+
+
+@on(ast.BoolOp)
+def conditions(own, node: ast.BoolOp) -> Iterator[Change]:
+    yield from half_of(own, node, node.values)
+
+
+def half_of(own, node: ast.expr, parts: list[ast.expr]) -> Iterator[Change]:
+    """One of two conditions alone."""
+    for left_out, kept in zip(parts, reversed(parts)) if len(parts) == 2 else ():
+        words = f"whether {own.words(left_out)} is not looked at."
+        yield "bound-missing", node, own.of(kept), words
 
 
 def power(own, node: ast.BinOp, a: str, b: str, left: str) -> Iterator[Change]:

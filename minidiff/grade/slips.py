@@ -22,6 +22,7 @@ from minidiff.grade.slip_words import (
     FOR_NUMBERS,
     GRADIENTS,
     IDIOMS,
+    LISTS,
     OTHER_CALL,
 )
 from minidiff.io.shipped import shipped_text
@@ -78,6 +79,13 @@ def asked_functions(exercise: Exercise, text: str) -> list[ast.FunctionDef]:
     return chosen
 
 
+def kind_of(argument: ast.arg) -> str:
+    """What an argument is: its annotation, or what its name says."""
+    if argument.annotation:
+        return ast.unparse(argument.annotation)
+    return "list[int]" if argument.arg in LISTS else ""
+
+
 @cache
 def equations() -> dict[str, list[str]]:
     """The package's equations, and the names of what each takes."""
@@ -100,7 +108,7 @@ class Function:
         given = [*node.args.args, *node.args.kwonlyargs]
         self.arguments = [a.arg for a in given if a.arg != "self"]
         own = node.args
-        self.kinds = {a.arg: ast.unparse(a.annotation) if a.annotation else "" for a in given}
+        self.kinds = {a.arg: kind_of(a) for a in given}
         written = dict(zip(reversed([a.arg for a in own.args]), reversed(own.defaults)))
         written |= {a.arg: d for a, d in zip(own.kwonlyargs, own.kw_defaults) if d is not None}
         self.defaults = {name: ast.unparse(default) for name, default in written.items()}
@@ -136,6 +144,12 @@ class Function:
                 words = f"In {self.name}, {other} stands where {called} belongs, everywhere."
                 new = re.sub(pattern, other, text)
                 yield Slip("another-call", self.name, begin, end, new, words)
+        for name, numbers in self.numbers().items():
+            pattern = rf"/ {name}\b"
+            if len(re.findall(pattern, text)) > 1:
+                new, number = re.sub(pattern, f"/ {numbers[0]}", text), numbers[0]
+                words = f"In {self.name}, {name} is not looked at: {number} stands in its places."
+                yield Slip("hard-coded", self.name, begin, end, new, words, number)
 
     def idioms(self) -> Iterator[Slip]:
         """Whole expressions that people write in another way, from the table."""
