@@ -75,7 +75,10 @@ class Cond:
 
 
 def sinusoid(t: Tensor, dim: int) -> Tensor:
-    """Transformer position encoding of the timestep: (B,) -> (B, dim), cosines first, fp32."""
+    """Transformer position encoding of the timestep: (B,) -> (B, dim), cosines first, fp32.
+
+    t may lie between two timesteps, as it does where flow.py asks.
+    """
     half = dim // 2
     freqs = torch.exp(-math.log(10000) * torch.arange(half, device=t.device).float() / half)
     angles = t.float()[:, None] * freqs

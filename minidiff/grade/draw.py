@@ -17,10 +17,14 @@ SIZES = ((2, 5), (4, 3), (6, 2), (3, 4), (5, 7), (7, 6))  # height, width
 
 
 class Draw:
-    """The arguments of one round. It remembers what was `said` of them, and the tensors `made`."""
+    """The arguments of one round.
+
+    It remembers what was `said` of them, the tensors `made`, and those of them, `leaves`, that
+    gradients should reach.
+    """
 
     def __init__(self, round_: int):
-        self.round, self.said, self.made = round_, {}, {}
+        self.round, self.said, self.made, self.leaves = round_, {}, {}, {}
         self.batch = self.pick("batch", (2, 1, 3, 4))
         self.channels = self.pick("channels", (3, 1))
         self.dtype = DTYPES[round_ % len(DTYPES)]  # the first difference is told: begin with double
@@ -53,6 +57,12 @@ class Draw:
         each = self.numbers(name, self.batch, low, high)
         return torch.tensor(each, dtype=self.dtype)[:, None, None, None]
 
+    def rising(self, name: str, count: int, low: float, high: float) -> list[float]:
+        """From low to high in `count` steps of any size, all upwards."""
+        parts = [0.1 + self.share(f"{name} {i}") for i in range(count)]
+        inner = [round(low + (high - low) * sum(parts[:i]) / sum(parts), 3) for i in range(count)]
+        return self.say(name, [low, *inner[1:], high])
+
     def choice(self, name: str, options):
         """One of the options: over the rounds each of the first six is met."""
         return self.say(name, self.pick(name, tuple(options)))
@@ -72,20 +82,26 @@ class Draw:
 
     # --- tensors ------------------------------------------------------------------------------
 
-    def tensor(self, name: str, *shape: int, dtype: torch.dtype | None = None) -> Tensor:
-        """Gaussian numbers of that shape."""
+    def tensor(self, name: str, *shape: int, dtype: torch.dtype | None = None, grad: bool = False):
+        """Gaussian numbers of that shape. grad: gradients must reach it as in the package."""
         drawn = normal(f"{self.round} {name}", *shape).to(dtype or self.dtype)
         self.made[name] = drawn.clone()
+        if grad:
+            self.leaves[name] = drawn.requires_grad_()
+            return drawn.clone()  # what is changed in place is no leaf, and so is told as that
         return drawn
 
     def picture(self, name: str, channels: int = 0, scale: float = 1.0, grad: bool = False):
-        """(B, C, H, W) of this round's size and dtype. grad: gradients must flow from it."""
+        """(B, C, H, W) of this round's size and dtype. grad: as for a tensor."""
         shape = (self.batch, channels or self.channels, self.height, self.width)
         self.said["pictures"] = f"{tuple(shape)} in {str(self.dtype).removeprefix('torch.')}"
-        return (scale * self.tensor(name, *shape)).requires_grad_(grad)
+        return scale * self.tensor(name, *shape, grad=grad)
 
-    def levels(self, *names: str) -> list[Tensor]:
-        """One level abar for each name, rising; one for all pictures, or one each, (B, 1, 1, 1)."""
+    def levels(self, *names: str, onto_clean: bool = False) -> list[Tensor]:
+        """One level abar for each name, rising; one for all pictures, or one each, (B, 1, 1, 1).
+
+        onto_clean: in some rounds the last is 1.
+        """
         each = self.batch if self.pick("each", (True, False)) else 1
         steps = 0.5 + 0.22 * values(f"{self.round} levels", each, len(names))  # 0.12 to 0.88
         levels = steps.cumsum(1) / len(names)
@@ -94,6 +110,8 @@ class Draw:
             levels[:, 0] *= 1e-3
         if place == 4:  # nearly clean
             levels[:, -1] = 1 - 1e-3 * (1 - levels[:, -1])
+        if onto_clean and self.pick("onto clean", (False, True, False)):
+            levels[:, -1] = 1.0
         for name, level in zip(names, levels.T):
             self.say(name, [float(f"{a:.4g}") for a in level.tolist()])
         return [level[:, None, None, None].to(self.dtype) for level in levels.T]
@@ -129,10 +147,30 @@ class Draw:
 
     def sentence(self) -> str:
         """What was drawn, in words: "with scale = 0.0 and pictures of (2, 1, 4, 3) in float32"."""
-        told = {k: tuple(v.shape) if isinstance(v, Tensor) else v for k, v in self.said.items()}
-        parts = [f"{k} {'of' if k == 'pictures' else '='} {v}" for k, v in told.items()]
-        text = ", ".join(parts)
-        return f"with {text if len(text) < 160 else text[:157] + '...'}, " if parts else ""
+        text = ""
+        for part in (told(name, value) for name, value in self.said.items()):
+            if len(text) + len(part) > 160:
+                text += ", ..."
+                break
+            text += f", {part}" if text else part
+        return f"with {text}, " if text else ""
+
+
+def told(name: str, value: object) -> str:
+    """One drawn argument in words."""
+    if name == "pictures":
+        return f"pictures of {value}"
+    if value is None or value is False:
+        return f"no {name.removeprefix('a ')}"
+    if value is True:
+        return name
+    if isinstance(value, tuple) and not value:
+        return f"{name} left out"
+    if isinstance(value, tuple) and len(value) == 1:
+        value = value[0]
+    if isinstance(value, Tensor):
+        value = f"a tensor {tuple(value.shape)}"
+    return f"{name} = {getattr(value, '__name__', str(value).removeprefix('torch.'))}"
 
 
 def number_of(text: str) -> int:

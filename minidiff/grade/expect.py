@@ -8,6 +8,8 @@ from torch import Tensor
 
 from minidiff.grade.stub import YourTurnError
 
+REFUSED = "refused with a UserError"
+
 
 class Wrong(Exception):
     """A check failed. The message is for the student.
@@ -40,14 +42,14 @@ def close(actual: object, expected: Tensor | float, what: str, tolerance: float 
         got, due = float(actual.flatten()[worst]), float(expected.flatten()[worst])
         where = f"{place(actual, worst)}{rounded}"
         got, due = apart(got, due)
-        raise Wrong(f"{what} is {got}{where}; it should be {due}")
+        raise Wrong(f"{what} {be(what)} {got}{where}; {it(what)} should be {due}")
 
 
 def same_kind(actual: object, expected: Tensor, what: str, finite: bool = True) -> None:
     """Raise Wrong unless `actual` is a tensor of that shape, and finite where that is due."""
     if not isinstance(actual, Tensor):
         kind = "nothing (None)" if actual is None else f"a {type(actual).__name__}"
-        raise Wrong(f"{what} is {kind}; it should be a tensor")
+        raise Wrong(f"{what} {be(what)} {kind}; {it(what)} should be a tensor")
     if actual.shape != expected.shape:
         raise Wrong(
             f"{what} has shape {tuple(actual.shape)}; it should have {tuple(expected.shape)}"
@@ -55,7 +57,7 @@ def same_kind(actual: object, expected: Tensor, what: str, finite: bool = True) 
     bad = ~torch.isfinite(actual.double())
     if finite and bool(bad.any()):
         kind = "NaN" if bool(actual.isnan().any()) else "infinite"
-        raise Wrong(f"{what} is {kind} in {int(bad.sum())} of {bad.numel()} places")
+        raise Wrong(f"{what} {be(what)} {kind} in {int(bad.sum())} of {bad.numel()} places")
 
 
 def same_dtype(actual: Tensor, dtype: torch.dtype, what: str) -> None:
@@ -75,7 +77,7 @@ def equal(actual: object, expected: object, what: str) -> None:
         else actual == expected
     )
     if not same:
-        raise Wrong(f"{what} is {short(actual)}; it should be {short(expected)}")
+        raise Wrong(f"{what} {be(what)} {short(actual)}; {it(what)} should be {short(expected)}")
 
 
 def must_refuse(call: Callable[[], object], what: str, accepted: str) -> None:
@@ -85,7 +87,9 @@ def must_refuse(call: Callable[[], object], what: str, accepted: str) -> None:
     except YourTurnError:  # not written yet, which is no wrong answer
         raise
     except Exception as error:
-        equal(type(error).__name__, "UserError", f"the error for {what}")
+        if type(error).__name__ != "UserError":
+            sentence = f"{what} raises {told(error)}; it should be a UserError that says why"
+            raise Wrong(sentence) from error
     else:
         raise Wrong(accepted)
 
@@ -94,6 +98,39 @@ def true(condition: object, sentence: str) -> None:
     """Raise Wrong with this sentence unless the condition holds."""
     if not bool(condition):
         raise Wrong(sentence)
+
+
+# --- words ------------------------------------------------------------------------------------
+
+SINGULAR = ("bias", "eps", "loss", "class", "gauss", "radius", "always")
+OF = ("of", "for", "in", "at", "from", "that", "which", "with", "after", "to", "by", "what", "on")
+
+
+def plural(what: str) -> bool:
+    """Whether a subject such as "with 2 steps, the times of a walk" is more than one thing."""
+    parts = what.rstrip(",").split(", ")
+    subject = parts[0] if what.endswith(",") and parts[0].startswith("the ") else parts[-1]
+    head: list[str] = []
+    for word in subject.split():
+        if word in OF:
+            break
+        head.append(word)
+    last = head[-1] if head else ""
+    many = last.endswith("s") and last.isalpha() and last not in SINGULAR
+    return many or "and" in head
+
+
+def be(what: str) -> str:
+    return "are" if plural(what) else "is"
+
+
+def it(what: str) -> str:
+    return "they" if plural(what) else "it"
+
+
+def told(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text if len(text) <= 240 else text[:237] + '...'}"
 
 
 # --- words for numbers ------------------------------------------------------------------------

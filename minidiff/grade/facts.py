@@ -158,8 +158,8 @@ def all_zero(got: Tensor, due: Tensor) -> bool:
 
 
 FACTS = [
-    ("another-dtype", "The numbers are right and the dtype is not: it must follow the dtype that "
-     "the task names, the input's in most cases.", only_dtype),
+    ("another-dtype", "The numbers are right and the dtype is not: it must be the one that "
+     "the task names, or else that of the input.", only_dtype),
     ("another-shape", "The numbers are right and in their order, but the shape is another: there "
      "is an axis too many or too few.", only_shape),
     ("no-gradient", "The numbers are right, but nothing can be trained through them: look for "

@@ -202,6 +202,7 @@ def same_as_package(exercise: Exercise, code: object) -> None:
             if due.error:
                 raise due.error
             if got.error:
+                got.error.drawn = f"{got.draw.sentence()}your code "
                 raise got.error
             compare(got, due)
 
@@ -217,6 +218,23 @@ def compare(got: Run, due: Run) -> None:
         )
     for key in due.outputs:
         alike_in_all(got.outputs.get(key), due.outputs[key], f"{drawn}{key}")
+        for name_ in reached(due, key) - reached(got, key):
+            raise Wrong(
+                f"{drawn}{key} has the right numbers, but no gradient reaches {name_}",
+                hint=f"{name_} is cut off from training: look for detach, .data or no_grad.",
+                mistake="no-gradient",
+            )
+
+
+def reached(run: Run, key: str) -> set[str]:
+    """The drawn tensors that a gradient of this output reaches."""
+    given = [x for x in parts_of(run.outputs[key]) if isinstance(x, Tensor) and x.requires_grad]
+    if not given or not run.draw.leaves:
+        return set()
+    total = sum(x.double().sum() for x in given)
+    leaves = run.draw.leaves
+    slopes = torch.autograd.grad(total, list(leaves.values()), retain_graph=True, allow_unused=True)
+    return {name_ for name_, slope in zip(leaves, slopes) if slope is not None}
 
 
 OWN_NOISE = (
@@ -254,8 +272,8 @@ def alike_tensors(got: object, due: Tensor, what: str) -> None:
         raise Wrong(
             f"{what} has the right numbers but is {name(got.dtype)}; it should be"
             f" {name(due.dtype)}",
-            hint="The numbers are right and the dtype is not: it must follow the dtype that the"
-            " task names, the input's in most cases.",
+            hint="The numbers are right and the dtype is not: it must be the one that the"
+            " task names, or else that of the input.",
             mistake="another-dtype",
         )
     if got.device != due.device:

@@ -12,12 +12,14 @@ are told beside the first; and where all that is known of an answer is the text 
 those slips count that people see in such a text.
 """
 
+import inspect
 import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import combinations
+from types import CodeType, FunctionType
 
 from torch import Tensor
 
@@ -32,7 +34,8 @@ from minidiff.grade.source import from_text, shipped_code
 SECONDS = 12.0  # of processor time, for all that is tried
 MOST_PAIRS = 2500
 MORE = 400  # slips tried after one that explains, for others that do
-SEEN_IN_ERRORS = ("call-missing", "order", "step-missing", "another-call")
+SEEN_IN_ERRORS = ("call-missing", "order", "step-missing", "another-call", "not-handed-on",
+                  "bound-missing", "condition")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,7 @@ def looked_for(exercise: Exercise, code: object, check: Callable | None) -> Hint
     for trial in trials:
         evidence = Evidence.of(trial, code, package)
         if evidence.differs:
-            return Search(exercise, evidence, passed, end).best()
+            return Search(exercise, evidence, passed, end, numbers_in(exercise, code)).best()
         passed.append(evidence)
     return None
 
@@ -193,6 +196,7 @@ class Search:
     evidence: Evidence
     passed: list[Evidence]
     end: float
+    numbers: set[float]  # those that stand in the student's code
 
     def best(self) -> Hint | None:
         if any(g.touched and not d.touched for g, d in zip(self.evidence.got, self.evidence.due)):
@@ -216,8 +220,14 @@ class Search:
     def slips(self, text: str) -> list[Slip]:
         """The slips in functions that the trial runs, the commoner first."""
         ran = functions_run(self.evidence.trial, from_text(self.exercise, text, MADE))
-        slips = [s for s in slips_of(self.exercise, text) if s.function in ran]
+        slips = [s for s in slips_of(self.exercise, text) if s.function in ran and self.has(s)]
         return sorted(slips, key=lambda slip: KINDS.index(slip.kind) if slip.kind in KINDS else -1)
+
+    def has(self, slip: Slip) -> bool:
+        """Whether the number that a slip writes stands in the code that it is to explain."""
+        numbers = [number for number in map(read, slip.number.split(", ")) if number is not None]
+        free = (0, 1) if slip.kind == "hard-coded" else ()  # what is left out acts like these
+        return all(number in free or abs(number) in self.numbers for number in numbers)
 
     def likely(self, text: str, slips: list[Slip]) -> Hint | None:
         """The first slip that explains the answer, and one in another place if that does too."""
@@ -261,7 +271,7 @@ class Search:
 
     def pair(self, text: str, slips: list[Slip]) -> Hint | None:
         """Two mistakes at once."""
-        if not facts.informative(self.evidence):
+        if not facts.informative(self.evidence) or sum(map(bool, self.evidence.depth)) < 2:
             return None
         for a, b in likely_pairs(slips):
             if self.late():
@@ -292,6 +302,46 @@ class Search:
 
 
 MADE = "<made>"
+
+
+def read(text: str) -> float | None:
+    """The number that a text writes, if it is one."""
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def numbers_in(exercise: Exercise, code: object) -> set[float]:
+    """The numbers in the bodies of the asked functions, their helpers' and the module's own."""
+    found: set[float] = set()
+    for part in exercise.parts:
+        try:
+            value = getattr(code, part.name)
+        except Exception:  # it is not there
+            continue
+        methods = vars(value).values() if isinstance(value, type) else [value]
+        for method in map(inspect.unwrap, filter(callable, methods)):
+            if isinstance(method, FunctionType):
+                found |= numbers_of_module(method)
+    return found
+
+
+def numbers_of_module(function: FunctionType) -> set[float]:
+    """The numbers of a function, and of what stands beside it in its file."""
+    beside = function.__globals__.values()
+    beside = [inspect.unwrap(v) for v in beside if isinstance(v, FunctionType)] + [function]
+    found = {abs(v) for v in function.__globals__.values() if isinstance(v, (int, float))}
+    todo = [f.__code__ for f in beside]
+    todo = [c for c in todo if c.co_filename == function.__code__.co_filename]
+    while todo:
+        for constant in todo.pop().co_consts:
+            for value in constant if isinstance(constant, tuple) else (constant,):
+                if isinstance(value, (int, float)):
+                    found.add(abs(value))
+                elif isinstance(value, CodeType):
+                    todo.append(value)
+    return found
 
 
 def functions_run(trial: Callable, code: object) -> set[str]:
@@ -326,7 +376,7 @@ def likely_pairs(slips: list[Slip]) -> Iterator[tuple[Slip, Slip]]:
     for count, (a, b) in enumerate(pairs):
         if count == MOST_PAIRS:
             return
-        if a.apart_from(b):
+        if a.apart_from(b) and not (a.begin == a.end == b.begin == b.end):
             yield a, b
 
 
@@ -337,7 +387,8 @@ def pairs_of_rank(slips: list[Slip], total: int) -> Iterator[tuple[Slip, Slip]]:
 
 
 KINDS = [  # the commoner first
-    "hard-coded", "root-missing", "parentheses", "root-before", "arguments-swapped", "order",
+    "another-equation", "bound-missing", "hard-coded", "root-missing", "parentheses",
+    "root-before", "arguments-swapped", "order",
     "another-operator", "left-out", "sides-swapped", "call-missing", "off-by-one",
     "not-handed-on", "first-rows", "another-call", "step-missing", "noise-of-others",
     "argument-changed", "truth", "comparison",

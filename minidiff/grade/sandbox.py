@@ -28,6 +28,7 @@ from pathlib import Path
 import torch
 
 from minidiff.errors import UserError
+from minidiff.grade.expect import told
 
 if importlib.util.find_spec("resource"):  # not on Windows, where `call` refuses
     import resource
@@ -174,15 +175,14 @@ def describe(error: BaseException) -> Outcome:
     if type(error).__name__ == "Wrong":
         more = {"hint": getattr(error, "hint", ""), "mistake": getattr(error, "mistake", "")}
         return Outcome("raised", error="Wrong", sentence=str(error), **more)
-    text = " ".join(str(error).split())
-    text = text if len(text) <= 240 else text[:237] + "..."
-    kind = type(error).__name__
+    kind, text = type(error).__name__, told(error)
     frames = [f for f in traceback.extract_tb(error.__traceback__) if not is_library(f.filename)]
     file, line = (frames[-1].filename, frames[-1].lineno) if frames else ("", 0)
     if isinstance(error, SyntaxError) and error.filename and error.lineno:
-        file, line, text = error.filename, error.lineno, error.msg
+        file, line, text = error.filename, error.lineno, f"{kind}: {error.msg}"
     where = f" ({Path(file).name}, line {line})" if file else ""
-    return Outcome("raised", error=kind, sentence=f"raised {kind}: {text}{where}", line=line)
+    drawn = getattr(error, "drawn", "")  # by a trial: see harness.py
+    return Outcome("raised", error=kind, sentence=f"{drawn}raised {text}{where}", line=line)
 
 
 def is_library(file: str) -> bool:

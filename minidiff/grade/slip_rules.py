@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 
 from minidiff.grade.slip_words import (
     COMMON_NUMBERS,
+    COMPARISONS,
     DRAWS,
     DROPPABLE,
     DROPPED,
@@ -47,12 +48,17 @@ def arithmetic(own, node: ast.BinOp) -> Iterator[Change]:
     left, right = own.words(node.left), own.words(node.right)
     if kind is ast.Pow:
         yield from power(own, node, a, b, left)
+    if kind in (ast.BitAnd, ast.BitOr):
+        yield from half_of(own, node, [node.left, node.right])
     if kind not in SYMBOLS:
         return
     sign = SYMBOLS[kind]
     for other, words in OTHER_SIGN.get(kind, []):
         yield "another-operator", node, f"({a} {other} {b})", f"{words} {right}."
     yield "left-out", node, a, DROPPED[kind].format(right)
+    if kind is ast.Add and ast.Constant in (type(node.left), type(node.right)):
+        yield "another-operator", node, f"({b} - {a})", f"{left} is subtracted, not added."
+        yield "another-operator", node, f"({a} - {b})", f"{right} is subtracted, not added."
     if kind in (ast.Add, ast.Mult, ast.MatMult):
         yield "left-out", node, b, DROPPED[kind].format(left)
     elif kind is not ast.FloorDiv:
@@ -65,6 +71,18 @@ def arithmetic(own, node: ast.BinOp) -> Iterator[Change]:
     too_many = f"there is one square root too many, that of {whole}."
     yield "root-added", node, f"(({a} {sign} {b}) ** 0.5)", too_many
     yield "squared", node, f"(({a} {sign} {b}) ** 2)", f"{whole} is squared."
+
+
+@on(ast.BoolOp)
+def conditions(own, node: ast.BoolOp) -> Iterator[Change]:
+    yield from half_of(own, node, node.values)
+
+
+def half_of(own, node: ast.expr, parts: list[ast.expr]) -> Iterator[Change]:
+    """One of two conditions alone."""
+    for left_out, kept in zip(parts, reversed(parts)) if len(parts) == 2 else ():
+        words = f"whether {own.words(left_out)} is not looked at."
+        yield "bound-missing", node, own.of(kept), words
 
 
 def power(own, node: ast.BinOp, a: str, b: str, left: str) -> Iterator[Change]:
@@ -120,13 +138,16 @@ def name(own, node: ast.Name) -> Iterator[Change]:
         if other != node.id:
             words = f"{other} stands in a place where {node.id} belongs."
             yield "another-name", node, other, words
+    for number in own.numbers().get(node.id, ()):
+        words = f"{node.id} is not looked at in one place: {number} stands there."
+        yield "hard-coded", node, f"({number})", words
     for new, words in FOR_ONE:
         yield "name-changed", node, new.format(node.id), words.format(node.id)
 
 
 @on(ast.Attribute)
 def attribute(own, node: ast.Attribute) -> Iterator[Change]:
-    if not isinstance(node.ctx, ast.Load) or ast.unparse(node.value) != "self":
+    if not isinstance(node.ctx, ast.Load) or ast.unparse(node.value) not in ("self", "self.config"):
         return
     text, words = own.of(node), own.words(node)
     for number in COMMON_NUMBERS:
@@ -134,6 +155,8 @@ def attribute(own, node: ast.Attribute) -> Iterator[Change]:
         yield "hard-coded", node, f"({number})", always
     for cut, which in ((":1", "first"), (":2", "first two"), ("-1:", "last")):
         yield "slice", node, f"{text}[{cut}]", f"only the {which} of {words} are looked at."
+    first = f"the first of {words} is used for all."
+    yield "first-rows", node, f"{text}[:1].expand_as({text})", first
     yield "squared", node, f"({text} ** 2)", f"{words} is squared."
     yield "one-plus", node, f"(1 + {text})", f"1 + {words} stands for {words}."
 
@@ -148,6 +171,8 @@ def subscript(own, node: ast.Subscript) -> Iterator[Change]:
         first = f"the first rows of {words} are taken in place of those that {index} names."
         yield "index", node, f"{value}[: len({node.slice.id})]", first
     if isinstance(node.slice, ast.Slice):
+        first = f"the first of {words} stands for all."
+        yield "first-rows", node, f"([{value}[0]] * len({value}))", first
         for other in (":-1", "1:", "::2", "1::2", ":2", ":1"):
             yield (
                 "slice",
@@ -179,6 +204,15 @@ def comparison(own, node: ast.Compare) -> Iterator[Change]:
                 if name_ != node.left.id:
                     words = f"the condition looks at {name_} in place of {node.left.id}."
                     yield "comparison", node, f"({name_} {other} {right})", words
+    if len(node.ops) == 2:  # low < x <= high
+        middle, last = own.of(node.comparators[0]), own.of(node.comparators[1])
+        signs = [COMPARISONS[type(op)] for op in node.ops]
+        for new, which in (
+            (f"{left} {signs[0]} {middle}", "upper"),
+            (f"{middle} {signs[1]} {last}", "lower"),
+        ):
+            words = f"of {own.words(node)}, the {which} bound is not looked at."
+            yield "bound-missing", node, f"({new})", words
     for other in OTHER_COMPARISON.get(kind, []) if len(node.ops) == 1 else []:
         words = f"a comparison, {own.words(node)}, is another one: it acts like {other}."
         yield "comparison", node, f"({left} {other} {right})", words
@@ -212,8 +246,11 @@ def call(own, node: ast.Call) -> Iterator[Change]:
     yield from call_missing(own, node, called)
     function, rest = own.text_of(node.func), own.text_of(node)[len(own.text_of(node.func)) :]
     for other in OTHER_CALL.get(called, []):
-        new = function[: -len(called)] + other + rest
-        yield "another-call", node, new, f"{other} stands where {called} belongs."
+        words = f"{other} stands where {called} belongs."
+        yield "another-call", node, function[: -len(called)] + other + rest, words
+        if node.keywords and node.args:
+            plain = ", ".join(own.text_of(a) for a in node.args)
+            yield "another-call", node, f"{function[: -len(called)]}{other}({plain})", words
     if called == "draw":
         for new, words in DRAWS:
             yield "noise-of-others", node, own.of(node.func) + new, words
@@ -243,10 +280,15 @@ def arguments(own, node: ast.Call, called: str) -> Iterator[Change]:
     function, given = own.text_of(node.func), [own.text_of(a) for a in node.args]
     named = {k.arg: f"{k.arg}={own.text_of(k.value)}" for k in node.keywords if k.arg}
     for i in range(len(given) - 1):
+        if len({own.kinds.get(text) for text in given[i : i + 2]}) > 1:
+            continue  # things of another kind: nobody takes one for the other
         swapped = [*given[:i], given[i + 1], given[i], *given[i + 2 :], *named.values()]
         pair = f"{own.words(node.args[i])} and {own.words(node.args[i + 1])}"
         words = f"{pair} have changed places in a call of {called}."
         yield "order", node, f"{function}({', '.join(swapped)})", words
+    if len(given) > 1 and not named:
+        words = f"{called} is called with {own.words(node.args[0])} alone."
+        yield "not-handed-on", node, f"{function}({given[0]})", words
     for key in named:
         kept = [*given, *(text for other, text in named.items() if other != key)]
         new = f"{function}({', '.join(kept)})"
@@ -283,11 +325,24 @@ def flat(value: ast.expr) -> Iterator[ast.expr]:
 @on(ast.Assign)
 def assigned(own, node: ast.Assign) -> Iterator[Change]:
     target = node.targets[0]
+    if isinstance(target, ast.Attribute):
+        yield "step-missing", node, "pass", f"{own.words(target)} is never set."
+    if isinstance(target, ast.Tuple) and isinstance(node.value, ast.Tuple):
+        yield from one_of_several(own, node, target)
     if isinstance(target, ast.Name):
         yield from result(own, node.value, target.id)
         if any(isinstance(n, ast.Name) and n.id == target.id for n in ast.walk(node.value)):
             words = f"a step is missing: {target.id} is used as it came."
             yield "step-missing", node, "pass", words
+
+
+def one_of_several(own, node: ast.Assign, target: ast.Tuple) -> Iterator[Change]:
+    """a, self.b = c, d without one of the two."""
+    pairs = list(zip(target.elts, node.value.elts))
+    for left_out, _ in pairs:
+        if isinstance(left_out, ast.Attribute):
+            kept = [f"{own.text_of(a)} = {own.text_of(b)}" for a, b in pairs if a is not left_out]
+            yield "step-missing", node, "; ".join(kept), f"{own.words(left_out)} is never set."
 
 
 def result(own, value: ast.expr, called: str) -> Iterator[Change]:

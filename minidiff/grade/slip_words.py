@@ -42,6 +42,8 @@ DROPPED = {
     ast.MatMult: "the factor {} is missing.",
     ast.Mod: "it is not taken modulo {}.",
 }
+COMPARISONS = {ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=", ast.Eq: "==",
+               ast.NotEq: "!="}  # fmt: skip
 SAME_COMPARISON = {ast.Eq: ("==", "<="), ast.Lt: ("<", "<="), ast.Gt: (">", ">=")}
 OTHER_COMPARISON = {
     ast.Lt: ["<=", ">=", ">"], ast.LtE: ["<", ">", ">="], ast.Gt: [">=", "<=", "<"],
@@ -76,6 +78,7 @@ FOR_NUMBERS = [
     ("{0} - 1", "{0} is one too small: is something counted from 1?"),
     ("0 * {0}", "{0} is not looked at: it acts as if it were always 0."),
     ("{0} / 2", "{0} is halved."),
+    ("int({0})", "{0} is made a whole number."),
 ]  # fmt: skip
 FOR_ALL = [  # an argument, from the first line on
     ("{0}.clamp(-1, 1)", "{0} is clamped to [-1, 1] before it is used."),
@@ -94,6 +97,7 @@ FOR_ALL = [  # an argument, from the first line on
     ("{0}[:1].expand_as({0})", "the first {0} is used for all pictures."),
     ("{0}[-1:]", "the last {0} is used for all pictures."),
     ("{0}.mean()", "{0} is averaged before it is used."),
+    ("{0}.long()", "{0} is made whole numbers before it is used."),
     ("{0}.flip(0)", "{0} is used in the opposite order."),
     ("{0} + 1", "1 is added to {0} before it is used."),
     ("{0} - 1", "1 is subtracted from {0} before it is used."),
@@ -109,6 +113,7 @@ FOR_ONE = [  # a name, in one place
     ("{0}[:1]", "only the first of {0} is used in one place."),
     ("{0}.mean()", "{0} is averaged in one place."),
     ("({0} - 1)", "a place has {0} - 1 where {0} belongs."),
+    ("max({0} - 1, -1)", "a place has {0} - 1 where {0} belongs."),
     ("({0} + 1)", "a place has {0} + 1 where {0} belongs."),
     ("0", "{0} is missing in one place: it acts as if it were 0."),
     ("(1 + {0})", "1 + {0} stands in a place where {0} belongs."),
@@ -126,6 +131,8 @@ RESULT = [
     ("{0}[:-1]", "the last entry of {0} is left out."),
     ("(2 * {0})", "{0} is twice what it should be."),
     ("({0} / 2)", "{0} is half of what it should be."),
+    ("({0}).exp()", "the exponential of {0} is given."),
+    ("({0}).log()", "the logarithm of {0} is given."),
     ("({0} / 2**0.5)", "{0} is divided by the root of 2."),
     ("({0} * 2**0.5)", "{0} is multiplied by the root of 2."),
 ]  # fmt: skip
@@ -181,6 +188,31 @@ IDIOMS = [  # kind, text, what people write instead, what it looks like
     ("evenly-spread", "[i * stride for i in reversed(range(num_steps))]",
      "[num_timesteps - 1 - i * stride for i in range(num_steps)]",
      "the timesteps begin at T-1 ('trailing'); the official spacing ends on 0."),
+    ("rounded-late", "[i * stride for i in reversed(range(num_steps))]",
+     "[i * num_timesteps // num_steps for i in reversed(range(num_steps))]",
+     "i T / n is rounded for each i; the official spacing is r = T // n everywhere."),
+    ("end-forgotten", "[*timesteps[1:], -1]", "[*timesteps[1:], timesteps[-1]]",
+     "the last step does not lead on to the clean picture, -1."),
+    ("shifted", "torch.cumprod(1 - self.betas.double(), dim=0)",
+     "torch.cat([torch.ones(1, **EXACT), torch.cumprod(1 - self.betas.double(), dim=0)[:-1]])",
+     "abars begin with 1, so that each stands one timestep too late."),
+    ("even-steps", "[t_start + i * step_size for i in range(whole + 1)]",
+     "[t_start + i * (1 - t_start) / (whole + 1) for i in range(whole + 1)]",
+     "all steps are of one size; only the last may be shorter than step_size."),
+    ("even-timesteps", "[pairs[s][0] for s in starts]", "[990 - 30 * s for s in starts]",
+     "the course's walk is assumed, 990, 960, ...; the walk is the one that `pairs` gives."),
+    ("target-of-step", "[pairs[s][0] for s in starts]", "[pairs[s][1] for s in starts]",
+     "the timestep is the one that the first step leads to, not the one that it leaves."),
+    ("alternating", "answer.chunk(2, dim=1)", "(answer[:, 0::2], answer[:, 1::2])",
+     "the channels are taken alternately; the first half is the noise, the second the variance."),
+    ("alternating", "torch.cat([x, x]), torch.cat([c, c])",
+     "x.repeat_interleave(2, 0), c.repeat_interleave(2, 0)",
+     "each picture stands beside its double, but the answers are cut in two halves."),
+    ("by-channel", "x0.flatten(1).abs().float(), ratio, dim=1)  # (B,)\n"
+     "    s = s.clamp(1, max_value).to(x0.dtype)[:, None, None, None]",
+     "x0.flatten(2).abs().float(), ratio, dim=2)\n"
+     "    s = s.clamp(1, max_value).to(x0.dtype)[:, :, None, None]",
+     "every channel has a quantile of its own; it is one for the whole picture."),
     ("embedding-scaled", "self.shared(ids)", "self.shared(ids) * self.config.d_model ** 0.5",
      "the embedding is scaled by the root of its width, as in the first transformer; T5's is not."),
     ("padding-zeroed", "final_layer_norm(x)", "final_layer_norm(x) * mask[..., None]",

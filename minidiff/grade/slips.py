@@ -9,19 +9,33 @@ do not overlap make a pair.
 """
 
 import ast
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 
 from minidiff.grade.exercises import Exercise
 from minidiff.grade.slip_rules import RULES, Change
-from minidiff.grade.slip_words import COMMON_NUMBERS, FOR_ALL, FOR_NUMBERS, GRADIENTS, IDIOMS
+from minidiff.grade.slip_words import (
+    COMMON_NUMBERS,
+    FOR_ALL,
+    FOR_NUMBERS,
+    GRADIENTS,
+    IDIOMS,
+    LISTS,
+    OTHER_CALL,
+)
+from minidiff.io.shipped import shipped_text
+
+WITH_A_NUMBER = ("hard-coded", "another-number")
 
 
 @dataclass(frozen=True)
 class Slip:
     """In a function, text[begin:end] becomes `new`.
 
-    kind: a stable name; sentence: what it looks like one did.
+    kind: a stable name; sentence: what it looks like one did; number: the one that it writes
+    where another thing belongs, which only explains code that has such a number too.
     """
 
     kind: str
@@ -30,6 +44,7 @@ class Slip:
     end: int
     new: str
     sentence: str
+    number: str = ""
 
     def apply(self, text: str) -> str:
         return text[: self.begin] + self.new + text[self.end :]
@@ -64,6 +79,20 @@ def asked_functions(exercise: Exercise, text: str) -> list[ast.FunctionDef]:
     return chosen
 
 
+def kind_of(argument: ast.arg) -> str:
+    """What an argument is: its annotation, or what its name says."""
+    if argument.annotation:
+        return ast.unparse(argument.annotation)
+    return "list[int]" if argument.arg in LISTS else ""
+
+
+@cache
+def equations() -> dict[str, list[str]]:
+    """The package's equations, and the names of what each takes."""
+    nodes = ast.parse(shipped_text("minidiff/equations.py")).body
+    return {n.name: [a.arg for a in n.args.args] for n in nodes if isinstance(n, ast.FunctionDef)}
+
+
 class Function:
     """A function, its text, and the slips in it.
 
@@ -78,6 +107,11 @@ class Function:
             at += len(line)
         given = [*node.args.args, *node.args.kwonlyargs]
         self.arguments = [a.arg for a in given if a.arg != "self"]
+        own = node.args
+        self.kinds = {a.arg: kind_of(a) for a in given}
+        written = dict(zip(reversed([a.arg for a in own.args]), reversed(own.defaults)))
+        written |= {a.arg: d for a, d in zip(own.kwonlyargs, own.kw_defaults) if d is not None}
+        self.defaults = {name: ast.unparse(default) for name, default in written.items()}
         inner = [n for n in ast.walk(node) if isinstance(n, ast.Name)]
         stored = {n.id for n in inner if isinstance(n.ctx, ast.Store)}
         self.names = list(dict.fromkeys([*self.arguments, *sorted(stored)]))
@@ -85,6 +119,7 @@ class Function:
     def slips(self) -> Iterator[Slip]:
         yield from self.idioms()
         yield from self.at_the_top()
+        yield from self.everywhere()
         for decorator in self.node.decorator_list:
             if "no_grad" in ast.unparse(decorator):
                 begin, end = self.span(decorator)
@@ -96,7 +131,25 @@ class Function:
 
     def slip(self, change: Change) -> Slip:
         kind, node, new, sentence = change
-        return Slip(kind, self.name, *self.span(node), new, f"In {self.name}, {sentence}")
+        number = new.strip("()") if kind in WITH_A_NUMBER else ""
+        return Slip(kind, self.name, *self.span(node), new, f"In {self.name}, {sentence}", number)
+
+    def everywhere(self) -> Iterator[Slip]:
+        """Another function in the place of one that is called more than once."""
+        begin, end = self.span(self.node)
+        text = self.text[begin:end]
+        for called, others in OTHER_CALL.items():
+            pattern = rf"(?<=\.){called}(?=\()"
+            for other in others if len(re.findall(pattern, text)) > 1 else ():
+                words = f"In {self.name}, {other} stands where {called} belongs, everywhere."
+                new = re.sub(pattern, other, text)
+                yield Slip("another-call", self.name, begin, end, new, words)
+        for name, numbers in self.numbers().items():
+            pattern = rf"/ {name}\b"
+            if len(re.findall(pattern, text)) > 1:
+                new, number = re.sub(pattern, f"/ {numbers[0]}", text), numbers[0]
+                words = f"In {self.name}, {name} is not looked at: {number} stands in its places."
+                yield Slip("hard-coded", self.name, begin, end, new, words, number)
 
     def idioms(self) -> Iterator[Slip]:
         """Whole expressions that people write in another way, from the table."""
@@ -115,9 +168,21 @@ class Function:
         is_docstring = isinstance(self.node.body[0], ast.Expr) and len(self.node.body) > 1
         first = self.node.body[1 if is_docstring else 0]
         begin, pad = self.span(first)[0], " " * first.col_offset
-        for kind, statement, words in self.taken_for():
+        for kind, statement, words in [*self.taken_for(), *self.another_equation()]:
             new, sentence = f"{statement}\n{pad}", f"In {self.name}, {words}"
-            yield Slip(kind, self.name, begin, begin, new, sentence)
+            number = statement.rpartition(" = ")[2] if kind == "hard-coded" else ""
+            yield Slip(kind, self.name, begin, begin, new, sentence, number)
+
+    def another_equation(self) -> Iterator[tuple[str, str, str]]:
+        """What another equation gives, one of the package's that takes only what this one has."""
+        if any(a.arg == "self" for a in self.node.args.args):
+            return
+        for other, needed in equations().items():
+            if other != self.name and len(needed) > 1 and set(needed) <= set(self.arguments):
+                given = ", ".join(f"{name}={name}" for name in needed)
+                call = f'__import__("minidiff.equations").equations.{other}({given})'
+                words = f"the result is what {other} gives; another quantity is asked for."
+                yield "another-equation", f"return {call}", words
 
     def taken_for(self) -> Iterator[tuple[str, str, str]]:
         """(kind, statement, sentence) of what an argument may be taken for."""
@@ -126,23 +191,32 @@ class Function:
             for number in numbers.get(name, ()):
                 words = f"{name} is not looked at: it acts as if it were always {number}."
                 yield "hard-coded", f"{name} = {number}", words
-            for new, words in FOR_NUMBERS if name in numbers else FOR_ALL:
+            for new, words in self.readings(name):
                 yield "argument-changed", f"{name} = {new.format(name)}", words.format(name)
+        defaults = {name: own[0] for name, own in numbers.items() if name in self.defaults}
+        if len(defaults) > 1:
+            words = f"{' and '.join(defaults)} are not looked at: the usual numbers stand there."
+            yield "hard-coded", f"{', '.join(defaults)} = {', '.join(defaults.values())}", words
         for i, a in enumerate(self.arguments):
             for b in self.arguments[i + 1 :]:
+                if self.kinds[a] != self.kinds[b]:
+                    continue
                 swapped = f"{a} and {b} have changed places."
                 yield "arguments-swapped", f"{a}, {b} = {b}, {a}", swapped
 
+    def readings(self, name: str) -> list[tuple[str, str]]:
+        """What an argument may be taken for: one that may be a number or a tensor, for both."""
+        number = name in self.numbers()
+        tensor = not number or "Tensor" in self.kinds[name]
+        return [*(FOR_NUMBERS if number else []), *(FOR_ALL if tensor else [])]
+
     def numbers(self) -> dict[str, list[str]]:
         """The arguments that are numbers, and the numbers that people hard-code for them."""
-        own, found = self.node.args, {}
-        given = dict(zip(reversed([a.arg for a in own.args]), reversed(own.defaults)))
-        given |= {a.arg: d for a, d in zip(own.kwonlyargs, own.kw_defaults) if d is not None}
-        for argument in [*own.args, *own.kwonlyargs]:
-            kind = ast.unparse(argument.annotation) if argument.annotation else ""
+        found = {}
+        for name, kind in self.kinds.items():
             if kind.split(" | ")[0] in ("int", "float"):
-                default = ast.unparse(given.get(argument.arg, ast.Constant(1)))
-                found[argument.arg] = list(dict.fromkeys([default, *COMMON_NUMBERS]))
+                default = self.defaults.get(name, "1")
+                found[name] = list(dict.fromkeys([default, *COMMON_NUMBERS]))
         return found
 
     # --- text -----------------------------------------------------------------------------------

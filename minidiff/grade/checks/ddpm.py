@@ -57,7 +57,7 @@ loss = Exercise(
 def loss_timesteps(code):
     (x_t, t), _ = code.ddpm_example(TABLE, torch.zeros(4096, 1, 1, 1, dtype=torch.float64))
     equal(tuple(t.shape), (4096,), "the shape of t for 4096 pictures")
-    true(len(t.unique()) > 100, f"4096 pictures share {len(t.unique())} timesteps")
+    true(len(t.unique()) > 100, f"t has {len(t.unique())} different values for 4096 pictures")
     close(x_t.isfinite().double(), 1.0, "whether x_t is finite")
 
 
@@ -286,7 +286,7 @@ def walk_trial(code, draw):
 
     frames = list(code.denoising_walk(estimate, short(draw), noise))
     times = {"the times asked": torch.stack(asked).float()}
-    return times | {f"the picture after {i} steps": x for i, x in enumerate(frames)}
+    return times | {f"the picture after step {i}": x for i, x in enumerate(frames)}
 
 
 def short(draw) -> dict:
@@ -306,7 +306,7 @@ def time_trial(code, draw):
     seeds, size = seeds_of(draw)
     unet = Answering().train(draw.choice("in training before", (True, False)))
     frames = list(code.time_walk(unet, short(draw), seeds, **size))
-    return {f"the picture after {i} steps": x for i, x in enumerate(frames)}
+    return {f"the picture after step {i}": x for i, x in enumerate(frames)}
 
 
 # --- B.2.5 --------------------------------------------------------------------------------------
@@ -367,4 +367,4 @@ def guided_trial(code, draw):
     scale = draw.choice("guidance_scale", (each, 0.0, each, 1.0, 7, None))
     more = size if scale is None else size | {"guidance_scale": scale}
     frames = list(code.class_walk(unet, short(draw), c, seeds, **more))
-    return {f"the picture after {i} steps": x for i, x in enumerate(frames)}
+    return {f"the picture after step {i}": x for i, x in enumerate(frames)}

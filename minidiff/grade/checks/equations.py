@@ -75,7 +75,7 @@ def forward_ends(code):
 
 @forward.trial
 def forward_trial(code, draw):
-    x0, eps = draw.picture("x0", scale=1.5, grad=True), draw.picture("eps")
+    x0, eps = draw.picture("x0", scale=1.5, grad=True), draw.picture("eps", grad=True)
     return {"x_t": code.forward_process(x0, *draw.levels("abar"), eps)}
 
 
@@ -116,7 +116,7 @@ def invert_clean(code):
 
 @invert.trial
 def invert_trial(code, draw):
-    x_t, eps = draw.picture("x_t", scale=1.5, grad=True), draw.picture("eps")
+    x_t, eps = draw.picture("x_t", scale=1.5, grad=True), draw.picture("eps", grad=True)
     return {"x0": code.x0_from_eps(x_t, eps, *draw.levels("abar"))}
 
 
@@ -177,7 +177,9 @@ def mean_bayes(code):
 @mean.trial
 def mean_trial(code, draw):
     x_t, x0 = draw.picture("x_t", scale=1.5, grad=True), draw.picture("x0", scale=1.5, grad=True)
-    return {"the mean": code.posterior_mean(x_t, x0, *draw.levels("abar", "abar_prev"))}
+    return {
+        "the mean": code.posterior_mean(x_t, x0, *draw.levels("abar", "abar_prev", onto_clean=True))
+    }
 
 
 variance = Exercise(
@@ -240,23 +242,21 @@ def variance_noise(code):
 
 @variance.trial
 def variance_trial(code, draw):
-    smallest = code.posterior_variance(*draw.levels("abar", "abar_prev"))
-    return {"posterior_variance": smallest}
+    levels = draw.levels("abar", "abar_prev", onto_clean=True)
+    return {"posterior_variance": code.posterior_variance(*levels)}
 
 
 @variance.trial
 def log_variance_trial(code, draw):
     v = (draw.picture("v") / 2).clamp(-1, 1).requires_grad_()
-    levels = draw.levels("abar", "abar_prev")
-    onto = draw.choice("abar_prev is 1", (False, True, False))
-    levels = [levels[0], torch.ones_like(levels[0])] if onto else levels
+    levels = draw.levels("abar", "abar_prev", onto_clean=True)
     return {"the log-variance": code.learned_range_log_variance(v, *levels)}
 
 
 @variance.trial
 def add_noise_trial(code, draw):
-    mean, eps = draw.picture("mean", grad=True), draw.picture("eps")
-    return {"the noised mean": code.add_noise(mean, draw.picture("log_variance") - 2, eps)}
+    mean, log_variance = draw.picture("mean", grad=True), draw.picture("log_variance", grad=True)
+    return {"the noised mean": code.add_noise(mean, log_variance - 2, draw.picture("eps"))}
 
 
 # --- 1.6 ----------------------------------------------------------------------------------------
@@ -355,6 +355,6 @@ def threshold_top(code):
 @threshold.trial
 def threshold_trial(code, draw):
     spreads = torch.tensor(draw.numbers("spreads", draw.batch, 0.3, 2.5), dtype=draw.dtype)
-    x0 = draw.picture("x0") * spreads[:, None, None, None]
+    x0 = draw.picture("x0", grad=True) * spreads[:, None, None, None]
     settings = draw.choice("settings", ((), (0.5, 5.0), (0.8, 1.2), (0.995, 3.0), (0.9,)))
     return {"the result": code.dynamic_threshold(x0, *settings)}

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from minidiff.grade.checks.ddpm import Answering, Recorder, Told, clean, honoured, training_batch
 from minidiff.grade.exercises import Exercise, Part
-from minidiff.grade.expect import close, equal, true
+from minidiff.grade.expect import REFUSED, close, equal, true
 from minidiff.grade.inputs import fill, ruled_torch, values
 
 EQUATIONS, FLOW = "minidiff/equations.py", "minidiff/mnist/flow.py"
@@ -48,7 +48,7 @@ def path_mix(code):
 
 @path.trial
 def path_trial(code, draw):
-    x1, eps = draw.picture("x1", grad=True), draw.picture("eps")
+    x1, eps = draw.picture("x1", grad=True), draw.picture("eps", grad=True)
     return {"the point": code.linear_path(x1, eps, draw.time("t"))}
 
 
@@ -82,7 +82,7 @@ def target_times(code):
     equal(tuple(t.shape), (4096,), "the shape of t for 4096 pictures")
     low, high, mean = float(t.min()), float(t.max()), float(t.double().mean())
     true(0 <= low and high <= 1, f"t lies in {low:.3g} to {high:.3g}; it should lie in [0, 1)")
-    true(len(t.unique()) > 1000, f"4096 pictures share {len(t.unique())} times")
+    true(len(t.unique()) > 1000, f"t has {len(t.unique())} different values for 4096 pictures")
     spread = float(t.double().std())
     true(
         abs(mean - 0.5) < 0.03 and abs(spread - 12**-0.5) < 0.02,
@@ -117,7 +117,7 @@ def target_loss(code):
 
 @target.trial
 def velocity_trial(code, draw):
-    x1, eps = draw.picture("x1", grad=True), draw.picture("eps")
+    x1, eps = draw.picture("x1", grad=True), draw.picture("eps", grad=True)
     return {"the velocity": code.linear_velocity(x1, eps)}
 
 
@@ -196,7 +196,7 @@ def euler_asked(code):
 
 @euler.trial
 def euler_trial(code, draw):
-    x, v = draw.picture("x_t", grad=True), draw.picture("v")
+    x, v = draw.picture("x_t", grad=True), draw.picture("v", grad=True)
     clean_ = code.x1_from_velocity(x, v, draw.time("t"))
     return {"x1": clean_, "a step": code.euler_step(x, v, draw.number("h", 0.01, 1))}
 
@@ -212,22 +212,22 @@ times_trial.rounds = 48  # every pair of both
 
 
 def refused(function, *arguments):
-    """What it gives, as a list of numbers, or "UserError"."""
+    """What it gives, as a list of numbers, or that it refuses."""
     try:
         return [float(t) for t in function(*arguments)]
     except Exception as error:
         if type(error).__name__ == "UserError":
-            return "UserError"
+            return REFUSED
         raise
 
 
 @euler.trial
 def walk_trial(code, draw):
-    between = sorted(draw.numbers("times", draw.choice("steps", (3, 1, 6)), 0, 1))
-    times, asked, x = [0.0, *between, 1.0], [], draw.picture("x")
+    times = draw.rising("times", draw.choice("steps", (3, 2, 6)), 0.0, 1.0)
+    asked, x = [], draw.picture("x")
     states = list(code.euler_walk(field(asked), x, times))
-    pictures_ = {f"the picture after {i} steps": state for i, state in enumerate(states)}
-    return {"the times asked": asked, "pictures yielded": len(states)} | pictures_
+    pictures_ = {f"the picture after step {i}": state for i, state in enumerate(states)}
+    return {"the times asked": asked, "the number of pictures yielded": len(states)} | pictures_
 
 
 # --- B.2.1 and B.2.4: conditioning ----------------------------------------------------------------
@@ -343,7 +343,7 @@ def guidance_calls(code):
 
 @guidance.trial
 def w_trial(code, draw):
-    v_u, v_c = draw.picture("v_uncond", grad=True), draw.picture("v_cond")
+    v_u, v_c = draw.picture("v_uncond", grad=True), draw.picture("v_cond", grad=True)
     return {"v": code.guide_velocity(v_u, v_c, draw.choice("w", (0.0, 1.0, 7.0, -1.0, 2.5)))}
 
 
@@ -353,7 +353,7 @@ def guided_trial(code, draw):
     c = torch.tensor(draw.wholes("digits", draw.batch, 0, 9))
     scale = draw.time("gamma", 0.0, 5.0)
     u = code.guided_velocity(unet, c, scale, x, draw.choice("t", (0.3, 0.0, 0.98)))
-    return {"calls of the UNet": len(unet.calls), "the velocity": u.detach()}
+    return {"the number of calls of the UNet": len(unet.calls), "the velocity": u.detach()}
 
 
 # --- three languages ------------------------------------------------------------------------------
@@ -363,9 +363,9 @@ languages = Exercise(
     "fa26 Part A",
     "Any path x_t = alpha x1 + sigma eps has the velocity v = d_alpha x1 + d_sigma eps, where "
     "d_alpha and d_sigma are the derivatives of alpha and sigma. Write v from eps, v from x1, "
-    "and both of them from v. score_from_velocity is the gradient of the log-density, -eps / "
-    "sigma, on the linear path alpha = t, sigma = 1 - t. Numbers or tensors may stand for alpha "
-    "and the rest.",
+    "and both of them from v, sound at both ends of the path, where alpha or sigma is 0. "
+    "score_from_velocity is the gradient of the log-density, -eps / sigma, on the linear path "
+    "alpha = t, sigma = 1 - t. Numbers or tensors may stand for alpha and the rest.",
     [
         Part(EQUATIONS, "velocity_from_eps"),
         Part(EQUATIONS, "velocity_from_x1"),
@@ -406,11 +406,14 @@ def languages_score(code):
         close(got, -eps / (1 - t), f"on the linear path at {t}, the score")
 
 
-def along(draw, alpha: float, sigma: float) -> list:
-    """alpha, sigma and their derivatives: numbers, or one each; the least alpha and sigma."""
+NOISE, CLEAN = (0.0, 1.0), (1.0, 0.0)  # alpha and sigma where a path begins and ends
+
+
+def along(draw, *ends: tuple[float, float]) -> list:
+    """alpha, sigma and their derivatives, numbers or one each; in some rounds one of the ends."""
+    end = draw.choice("alpha and sigma", (None, *ends, None))
     return [
-        draw.time("alpha", alpha, 1.0),
-        draw.time("sigma", sigma, 1.0),
+        *(end or (draw.time("alpha", 0.1, 1.0), draw.time("sigma", 0.1, 1.0))),
         draw.time("d_alpha", 0.2, 2.0),
         draw.time("d_sigma", -2.0, -0.2),
     ]
@@ -418,18 +421,21 @@ def along(draw, alpha: float, sigma: float) -> list:
 
 @languages.trial
 def to_velocity_trial(code, draw):
-    x_t, place = draw.picture("x_t", grad=True), along(draw, 0.1, 0.1)
-    return {
-        "v from eps": code.velocity_from_eps(x_t, draw.picture("eps"), *place),
-        "v from x1": code.velocity_from_x1(x_t, draw.picture("x1"), *place),
-    }
+    x_t, eps = draw.picture("x_t", grad=True), draw.picture("eps", grad=True)
+    return {"v from eps": code.velocity_from_eps(x_t, eps, *along(draw, CLEAN))}
+
+
+@languages.trial
+def from_x1_trial(code, draw):
+    x_t, x1 = draw.picture("x_t", grad=True), draw.picture("x1", grad=True)
+    return {"v from x1": code.velocity_from_x1(x_t, x1, *along(draw, NOISE))}
 
 
 @languages.trial
 def from_velocity_trial(code, draw):
     """Sound at both ends of the path, where alpha or sigma is 0."""
-    x_t, v = draw.picture("x_t", grad=True), draw.picture("v")
-    place = along(draw, *draw.choice("least alpha and sigma", ((0.1, 0.0), (0.0, 0.1))))
+    x_t, v = draw.picture("x_t", grad=True), draw.picture("v", grad=True)
+    place = along(draw, NOISE, CLEAN)
     return {
         "eps": code.eps_from_velocity(x_t, v, *place),
         "x1": code.x1_from_path_velocity(x_t, v, *place),
@@ -438,5 +444,5 @@ def from_velocity_trial(code, draw):
 
 @languages.trial
 def score_trial(code, draw):
-    x_t, v = draw.picture("x_t", grad=True), draw.picture("v")
+    x_t, v = draw.picture("x_t", grad=True), draw.picture("v", grad=True)
     return {"the score": code.score_from_velocity(x_t, v, draw.time("t", 0.0, 0.95))}

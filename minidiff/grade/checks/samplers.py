@@ -97,8 +97,8 @@ def ddim_last(code):
 
 @ddim.trial
 def ddim_trial(code, draw):
-    x0, eps, z = (draw.picture(name) for name in ("x0", "eps", "z"))
-    abar, abar_prev = draw.levels("abar", "abar_prev")
+    x0, eps, z = (draw.picture(name, grad=True) for name in ("x0", "eps", "z"))
+    abar, abar_prev = draw.levels("abar", "abar_prev", onto_clean=True)
     eta = draw.choice("eta", (0.5, 0.0, 1.0))
     return {
         "eps_from_x0": code.eps_from_x0(x0, eps, abar),
@@ -124,7 +124,7 @@ def walked(walker, draw, limit, rows_at) -> dict:
         x_t, eps, v = (draw.tensor(f"{name} {i}", *shape)[rows] for name in ("x", "eps", "v"))
         moved = walker.step(x_t, eps, v, t, t_prev, ClosedFormSchedule(), noise, rows, limit)
         outputs |= {f"x0 of step {i}": moved[1], f"x after step {i}": moved[0]}
-    return outputs | {"the draws of noise": noise.drawn}
+    return outputs | {"the number of draws of noise": noise.drawn}
 
 
 # --- DPM-Solver++ -------------------------------------------------------------------------------
@@ -214,7 +214,7 @@ def second_order(x_t, x0, x0_last, abar, prev, last):
 
 @dpm.trial
 def dpm_trial(code, draw):
-    shape, exact = (draw.batch, 3, draw.height, draw.width), {"dtype": torch.float64}
+    shape, exact = (draw.batch, 3, draw.height, draw.width), {"dtype": torch.float64, "grad": True}
     x_t, x0, x0_last = (draw.tensor(name, *shape, **exact) for name in ("x_t", "x0", "x0_last"))
     last, abar, prev = (a.double() for a in draw.levels("abar_last", "abar", "abar_prev"))
     return {

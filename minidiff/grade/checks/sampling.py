@@ -80,7 +80,7 @@ def schedule_abar_trial(code, draw):
     steps = draw.whole("T", 3, 40)
     betas = draw.tensor("betas", steps, dtype=torch.float64).abs().clamp(0.01, 0.9) / 4
     made, like = code.Schedule(betas), draw.picture("like")
-    t = torch.tensor([draw.whole(f"t of picture {i}", -1, steps - 1) for i in range(draw.batch)])
+    t = torch.tensor(draw.wholes("t", draw.batch, -1, steps - 1))
     return {
         "abars": made.abars,
         "abar of a number": made.abar(int(t[0]), like),
@@ -376,7 +376,7 @@ def loop_trial(code, draw):
     from minidiff.deepfloyd.unet import Cond
 
     pairs, count = draw.pairs(), draw.batch
-    starts = [draw.whole(f"start of {i}", 0, len(pairs) - 1) for i in range(count)]
+    starts = [int(draw.share(f"start of {i}") * len(pairs)) for i in range(count)]
     starts = draw.choice("start", (starts, 0, 1, tuple(starts)))
     settings = {"start": starts, "fixed_v": draw.choice("fixed_v", (None, 0.0, -1.0, 0.5))}
     if draw.choice("threshold", (False, True)):
@@ -430,6 +430,6 @@ def start_refuses(code):
 def start_trial(code, draw):
     """Starts of their own for one to four pictures, in any walk."""
     pairs = draw.pairs()
-    starts = [draw.whole(f"start of {i}", 0, len(pairs) - 1) for i in range(draw.batch)]
+    starts = draw.wholes("starts", draw.batch, 0, len(pairs) - 1)
     x0, noise = draw.picture("x0", 3), draw.noise()
     return {"the noised picture": code.noised_start(x0, pairs, starts, ClosedFormSchedule(), noise)}

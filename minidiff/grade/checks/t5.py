@@ -226,9 +226,12 @@ def attention_hidden(code):
 def attention_trial(code, draw):
     heads, width, dim = (draw.whole(n, 1, 4) for n in ("heads", "d_kv", "half of d_model"))
     config = SimpleNamespace(num_heads=heads, d_model=2 * dim, inner_dim=heads * width)
-    module, length = fill(code.SelfAttention(config, False)).to(draw.dtype), draw.height
-    x = 2 * draw.tensor("x", draw.batch, length, 2 * dim)
-    return {"the result": module(x, 3 * draw.tensor("bias", draw.batch, heads, length, length))}
+    config.relative_attention_num_buckets = 8
+    module = code.SelfAttention(config, draw.choice("has_relative_bias", (False, True)))
+    module, length = fill(module).to(draw.dtype), draw.height
+    x = 2 * draw.tensor("x", draw.batch, length, 2 * dim, grad=True)
+    bias = 3 * draw.tensor("bias", draw.batch, heads, length, length, grad=True)
+    return {"the result": module(x, bias)}
 
 
 # --- the encoder --------------------------------------------------------------------------------
@@ -276,13 +279,16 @@ def encoder_padding(code):
 @encoder.trial
 def encoder_trial(code, draw):
     buckets, far = draw.choice("buckets, max_distance", ((32, 128), (8, 20)))
+    layers, eps = draw.choice("layers", (2, 1, 3)), draw.choice("eps", (1e-6, 0.1))
     config = SimpleNamespace(**vars(CONFIG) | {"relative_attention_num_buckets": buckets,
-                                               "relative_attention_max_distance": far})  # fmt: skip
+                                               "relative_attention_max_distance": far,
+                                               "num_layers": layers,
+                                               "layer_norm_epsilon": eps})  # fmt: skip
     model, length = fill(code.T5Encoder(config)), draw.whole("length", 2, 12)
     model = model.to(draw.choice("dtype", (torch.float64, torch.float32, torch.bfloat16)))
     ids = torch.tensor([[draw.seed(f"id {i} {j}") % 20 for j in range(length)]
                         for i in range(draw.batch)])  # fmt: skip
-    tokens = torch.tensor([draw.whole(f"tokens of {i}", 1, length) for i in range(draw.batch)])
+    tokens = torch.tensor(draw.wholes("tokens of each text", draw.batch, 1, length))
     mask = (torch.arange(length) < tokens[:, None]).to(
         draw.choice("mask", (torch.int64, torch.bool))
     )

@@ -11,7 +11,7 @@ from minidiff.grade.expect import close, equal
 from minidiff.grade.inputs import fill, values
 
 FILE = "minidiff/deepfloyd/unet.py"
-CONFIG = SimpleNamespace(
+CONFIG = SimpleNamespace(  # trials draw others: see settings
     attention_head_dim=4,
     cross_attention_dim=32,
     norm_num_groups=4,
@@ -21,13 +21,21 @@ CONFIG = SimpleNamespace(
     resnet_out_scale_factor=1.0,
 )
 
+
+def settings(draw, **options) -> SimpleNamespace:
+    """CONFIG with some of its fields drawn, each from its options."""
+    drawn = {name: draw.choice(name, values_) for name, values_ in options.items()}
+    return SimpleNamespace(**vars(CONFIG) | drawn)
+
+
 # --- the timestep -------------------------------------------------------------------------------
 
 sinusoid = Exercise(
     "timestep_embedding",
     "A.0",
     "The position code of the timesteps t (B,), as (B, dim) in float32: cos(t f_i) for the first "
-    "half, sin(t f_i) for the second, f_i = 10000^(-i / half), i from 0.",
+    "half, sin(t f_i) for the second, f_i = 10000^(-i / half), i from 0. A t that is a float may "
+    "lie between two timesteps.",
     [Part(FILE, "sinusoid")],
 )
 
@@ -50,7 +58,8 @@ def sinusoid_frequencies(code):
 @sinusoid.trial
 def sinusoid_trial(code, draw):
     kind = draw.choice("dtype of t", (torch.int64, torch.float32, torch.float16))
-    t = torch.tensor(draw.wholes("t", draw.batch, 0, 999), dtype=kind)
+    ts = draw.wholes if kind == torch.int64 else draw.numbers  # flow's times lie between
+    t = torch.tensor(ts("t", draw.batch, 0, 999), dtype=kind)
     return {"the code": code.sinusoid(t, draw.choice("dim", (8, 12, 64, 6)))}
 
 
@@ -84,7 +93,7 @@ def pool_order(code):
 def pool_trial(code, draw):
     heads, width = draw.choice("heads", (1, 2, 4)), 2 * draw.whole("half a head", 1, 3)
     module = fill(code.AttentionPool(heads, heads * width)).to(draw.dtype)
-    text = 2 * draw.tensor("text", draw.batch, draw.height, heads * width) + 0.5
+    text = 2 * draw.tensor("text", draw.batch, draw.height, heads * width, grad=True) + 0.5
     return {"the pooled text": module(text)}
 
 
@@ -127,9 +136,14 @@ def attention_residual(code):
 def attention_trial(code, draw):
     """One to three heads, texts of one to seven tokens, pictures that are not square."""
     heads, length = draw.choice("heads", (1, 2, 3)), draw.whole("tokens", 1, 7)
-    module = fill(code.Attention(4 * heads, CONFIG)).to(draw.dtype)
-    keys, tokens = module.text_keys_values(2 * draw.tensor("text", draw.batch, length, 32) + 1)
-    x = 2 * draw.picture("x", 4 * heads) + 1
+    config = settings(
+        draw, attention_head_dim=(4, 8), only_cross_attention=(False, True), norm_num_groups=(4, 2)
+    )
+    width = heads * config.attention_head_dim
+    module = fill(code.Attention(width, config)).to(draw.dtype)
+    text = draw.tensor("text", draw.batch, length, 32, grad=True)
+    keys, tokens = module.text_keys_values(2 * text + 1)
+    x = 2 * draw.picture("x", width, grad=True) + 1
     return {"the text's keys": keys, "the text's values": tokens,
             "the result": module(x, keys, tokens)}  # fmt: skip
 
@@ -142,7 +156,8 @@ block = Exercise(
     "norm_gelu: the norm; times 1 + scale, plus shift, where they are given; gelu. ResBlock: "
     "norm_gelu with norm1, (resample both branches), conv1; norm_gelu with norm2, steered by what "
     "time_emb_proj makes of emb (B, E), scale in the first half; conv2; plus the input, through "
-    "conv_shortcut where the widths differ. 'down' averages 2x2 pixels, 'up' repeats them.",
+    "conv_shortcut where the widths differ; all divided by self.divisor. 'down' averages 2x2 "
+    "pixels, 'up' repeats them.",
     [Part(FILE, "norm_gelu"), Part(FILE, "ResBlock", ("forward",))],
 )
 
@@ -198,6 +213,8 @@ def norm_gelu_trial(code, draw):
 def block_trial(code, draw):
     c_in, c_out = draw.choice("channels", ((8, 12), (8, 8), (4, 8)))
     resample = draw.choice("resample", (None, "down", "up"))
-    module = fill(code.ResBlock(c_in, c_out, CONFIG, resample)).to(draw.dtype)
-    x = 2 * draw.tensor("x", draw.batch, c_in, 4, 6) + 0.5
-    return {"the result": module(x, draw.tensor("emb", draw.batch, 10))}
+    config = settings(draw, embed_dim=(10, 7), resnet_out_scale_factor=(1.0, 2**0.5, 3.0))
+    module = fill(code.ResBlock(c_in, c_out, config, resample)).to(draw.dtype)
+    x = 2 * draw.tensor("x", draw.batch, c_in, 4, 6, grad=True) + 0.5
+    emb = draw.tensor("emb", draw.batch, config.embed_dim, grad=True)
+    return {"the result": module(x, emb)}
