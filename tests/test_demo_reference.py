@@ -1,19 +1,16 @@
 """The demo checkpoint draws with this code what it draws with the official pipeline."""
 
-from functools import partial
-
 import pytest
 import torch
 from layers import relative_error
 from reference_files import demo_weights, read_reference
 
 from minidiff import load
-from minidiff.equations import dynamic_threshold
 from minidiff.guidance import CFG
 from minidiff.io.paths import DEMO
 from minidiff.noise import SeededNoise
 from minidiff.sampling import denoise, last
-from minidiff.schedule import leading_timesteps, pipeline_pairs
+from minidiff.schedule import pipeline_pairs
 
 REFERENCE, TOLD = read_reference("demo")
 
@@ -33,7 +30,7 @@ def test_text_states_are_the_reference_s(model):
 
 
 def test_pictures_are_the_reference_s(model):
-    """Leading spacing, thresholding, CFG 7: every pixel within 2/255."""
+    """Spacing and clipping as its scheduler_config.json says, CFG 7: every pixel within 2/255."""
     with torch.no_grad():
         cond = model.unet.prepare(model.encode([*TOLD["prompts"], ""]))
     noise = SeededNoise(TOLD["seeds"])
@@ -41,12 +38,10 @@ def test_pictures_are_the_reference_s(model):
         model.unet,
         model.schedule,
         noise.draw(),
-        pipeline_pairs(leading_timesteps(TOLD["steps"])),
+        pipeline_pairs(model.scheduler.timesteps(TOLD["steps"])),
         CFG(cond.take([0]), cond.take([1]), 7.0),
         noise,
-        threshold=partial(
-            dynamic_threshold, ratio=model.threshold_ratio, max_value=model.threshold_max
-        ),
+        threshold=model.scheduler.limit,
     )
     ours, reference = (x.clamp(-1, 1) for x in (last(steps), REFERENCE["pictures"]))
     assert float((ours - reference).abs().max()) / 2 <= 2 / 255

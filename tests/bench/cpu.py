@@ -13,13 +13,12 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from minidiff.equations import dynamic_threshold
 from minidiff.guidance import CFG
 from minidiff.io.paths import DEMO
 from minidiff.model import Model, load
 from minidiff.noise import SeededNoise
 from minidiff.sampling import denoise, last
-from minidiff.schedule import leading_timesteps, pipeline_pairs
+from minidiff.schedule import pipeline_pairs
 from tests.bench.timing import Timing, relative_error, summary
 from tests.libraries import missing
 
@@ -126,16 +125,13 @@ def compare(model: Model) -> dict:
     )  # fmt: skip
     pipeline.set_progress_bar_config(disable=True)
     cond, uncond = model.unet.prepare(states), model.unet.prepare(empty)
-    threshold = partial(
-        dynamic_threshold, ratio=model.threshold_ratio, max_value=model.threshold_max
-    )
 
     def ours_walks():
-        noise, pairs = SeededNoise(range(4)), pipeline_pairs(leading_timesteps(STEPS))
+        noise, pairs = SeededNoise(range(4)), pipeline_pairs(model.scheduler.timesteps(STEPS))
         guidance = CFG(cond, uncond, 7.0)
         return last(denoise(
             model.fast_unet, model.schedule, noise.draw(), pairs, guidance, noise,
-            threshold=threshold,
+            threshold=model.scheduler.limit,
         ))  # fmt: skip
 
     def they_walk(layout: torch.memory_format):

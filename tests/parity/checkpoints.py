@@ -9,7 +9,6 @@ import shutil
 import tempfile
 import warnings
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -18,13 +17,12 @@ from torch import Tensor
 from transformers import T5Config, T5EncoderModel
 
 from minidiff.deepfloyd.text import TextEncoder
-from minidiff.equations import dynamic_threshold
 from minidiff.guidance import CFG
 from minidiff.io.paths import DEMO
 from minidiff.model import load
 from minidiff.noise import SeededNoise
 from minidiff.sampling import denoise, last
-from minidiff.schedule import leading_timesteps, pipeline_pairs
+from minidiff.schedule import pipeline_pairs
 from tests.by_rule import fill, values
 from tests.configs import t5_config, unet_config
 from tests.layers import Outputs, first_difference, recorded, sampled
@@ -159,15 +157,14 @@ def our_pictures(model, states: Tensor) -> Tensor:
     """From our own text states, so that nothing of the reference is in them."""
     cond = model.unet.prepare(states)
     noise = SeededNoise(SEEDS, (3, model.sample_size, model.sample_size), model.device)
-    numbers = {"ratio": model.threshold_ratio, "max_value": model.threshold_max}
     steps = denoise(
         model.unet,
         model.schedule,
         noise.draw(),
-        pipeline_pairs(leading_timesteps(STEPS)),
+        pipeline_pairs(model.scheduler.timesteps(STEPS)),
         CFG(cond.take([0, 1]), cond.take([3, 3]), GUIDANCE),
         noise,
-        threshold=partial(dynamic_threshold, **numbers),
+        threshold=model.scheduler.limit,
     )
     return last(steps)
 
