@@ -20,6 +20,8 @@ from torch import Tensor
 
 from minidiff.equations import dynamic_threshold
 from minidiff.guidance import CFG
+from minidiff.io.paths import DEMO
+from minidiff.model import load, load_second
 from minidiff.noise import SeededNoise
 from minidiff.sampling import last
 from minidiff.schedule import (
@@ -58,6 +60,23 @@ def checks() -> Iterator[Check]:
                 compare(even, what, reference, seeds, None)
                 compare(named, what, reference, seeds, "fast27")
         yield from (even, named)
+    yield shipped()
+
+
+@torch.no_grad()
+def shipped() -> Check:
+    """The demo's second stage, opened by both as it lies: answers at two levels."""
+    check = Check("emoji-256: opened by the pipeline, UNet answers, fp32", 2, relative=1e-5)
+    model = load_second(load(DEMO, "cpu", torch.float32))
+    theirs = IFSuperResolutionPipeline.from_pretrained(
+        model.folder, dtype=torch.float32, requires_safety_checker=False
+    ).unet
+    x, text = values("picture", (1, 6, 256, 256)), values("text", (1, 77, 256))
+    for level, t in ((0, 700), (250, 40)):
+        ours = model.unet(x, t, model.unet.prepare(text, level))
+        labels = torch.tensor([level])
+        check.compare(ours, theirs(x, t, text, class_labels=labels, return_dict=False)[0])
+    return check
 
 
 @torch.no_grad()
