@@ -389,7 +389,7 @@ def test_find_illusions_writes_what_it_kept(bench, monkeypatch, tmp_path, kind):
 
 
 def test_unknown_illusion(bench, tmp_path):
-    with pytest.raises(UserError, match="anagram, rotation, negative, hybrid"):
+    with pytest.raises(UserError, match="anagram, half-turn, rotation, circle, negative, hybrid"):
         illusions.find_illusions(bench, "mirage", tmp_path)
 
 
@@ -397,12 +397,13 @@ def test_contact_sheet_has_every_sample(bench, monkeypatch, tmp_path):
     monkeypatch.setattr(sheets, "SHEET_PROMPTS", 3)
     drawn = SimpleNamespace()
 
-    def draw(texts, seeds):
-        drawn.texts, drawn.seeds = texts, seeds
+    def draw(texts, seeds, plan):
+        drawn.texts, drawn.seeds, drawn.steps = texts, seeds, len(plan)
         return torch.zeros(len(texts), 3, 64, 64)
 
     monkeypatch.setattr(bench, "draw", draw)
     path = sheets.contact_sheet(bench, tmp_path / "sheet.png")
     assert drawn.seeds == [0, 1, 2, 3] * 3 and len(set(drawn.texts)) == 3
+    assert drawn.steps == len(bench.studio.plan())  # as recommended, not the course's 33
     counts = {colour: count for count, colour in Image.open(path).convert("RGB").getcolors(9999)}
     assert counts[128, 128, 128] >= 12 * 64 * 64  # mid-grey pictures; letters have such pixels, too
