@@ -52,8 +52,8 @@ def checks() -> Iterator[Check]:
         cases = 2 * len(NETWORKS)
         even = Check(f"stage II: {what}, {STEPS} steps, fp32", cases, largest=1e-4)
         # A list that begins at t = 999 divides by sqrt(abar) = 5e-5: where the first estimate lies
-        # within bounds, 1e-6 of the network's rounding becomes .02 of a pixel. That is one pixel in
-        # some 8,000, so now and then one of these pictures has one: .02 / sqrt(3072 / 2) = 5e-4.
+        # within bounds, 1e-6 of the network's rounding becomes .02. That is one value in some
+        # 30,000, about one of all compared here: .02 / sqrt(3072 / 2) = 5e-4 of its picture.
         named = Check(f"stage II: {what}, fast27, fp32", cases, relative=1e-3)
         for name in NETWORKS:
             reference = network(name)
