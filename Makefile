@@ -116,7 +116,7 @@ eval-mnist: $(call needs,dev) ## measure Part B's models: EDITION= WEIGHTS= SAMP
 	$(minidiff) eval-mnist $(call opt,EDITION,edition) $(call opt,WEIGHTS,weights) \
 	  $(call opt,SAMPLES,samples) $(call opt,WALKS,walks) $(call opt,DIGITS,digits) $(call opt,OUT,out)
 
-train-emoji: $(call needs,train) ## train the demo on a GPU, or its STAGE=2 anywhere: STEPS= or SECONDS=
+train-emoji: $(call needs,train) ## train the demo on a GPU, or its STAGE=2: STEPS= or SECONDS=
 	$(minidiff) train-emoji $(call opt,STAGE,stage) $(call opt,STEPS,steps) $(call opt,SECONDS,seconds) \
 	  $(call opt,BATCH,batch) $(call opt,START_FROM,start-from) $(call opt,OUT,out)
 

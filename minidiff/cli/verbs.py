@@ -200,7 +200,7 @@ VERBS = {
         "eval-mnist --samples 200",
     ),
     "train-emoji": Verb(
-        "train the demo checkpoint (needs a GPU; its second stage does not)",
+        "train the demo checkpoint, or its second stage (wants a GPU)",
         "minidiff.cli.commands:train_emoji",
         [
             option("--stage", type=int, default=1, help="1 draws (default), 2 enlarges to 256"),
