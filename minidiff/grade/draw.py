@@ -160,7 +160,9 @@ def told(name: str, value: object) -> str:
     """One drawn argument in words."""
     if name == "pictures":
         return f"pictures of {value}"
-    if value is None or value is False:
+    if value is False:
+        return f"without {name}"
+    if value is None:
         return f"no {name.removeprefix('a ')}"
     if value is True:
         return name

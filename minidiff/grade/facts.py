@@ -161,7 +161,7 @@ FACTS = [
     ("another-dtype", "The numbers are right and the dtype is not: it must be the one that "
      "the task names, or else that of the input.", only_dtype),
     ("another-shape", "The numbers are right and in their order, but the shape is another: there "
-     "is an axis too many or too few.", only_shape),
+     "is an axis too many or too few, or two sizes have changed places.", only_shape),
     ("no-gradient", "The numbers are right, but nothing can be trained through them: look for "
      "no_grad, detach, .data or .item().", only_gradient),
     ("graph-kept", "Sampling needs no gradients: without torch.no_grad() every step is kept in "

@@ -34,7 +34,7 @@ from torch import Tensor, nn
 
 from minidiff.grade.draw import ROUNDS, Draw
 from minidiff.grade.exercises import Exercise
-from minidiff.grade.expect import Wrong, close, equal, name, same_kind
+from minidiff.grade.expect import Wrong, be, close, equal, name, same_kind
 from minidiff.grade.source import Code, shipped_code
 
 TOLERANCE = {torch.float64: 1e-5, torch.float32: 1e-4, torch.bfloat16: 0.1, torch.float16: 0.02}
@@ -140,7 +140,8 @@ def unchanged(function: Callable, before: list) -> None:
         if not same:
             what = "the module's own weights" if key == "self" else f"its argument {key}"
             raise Wrong(
-                f"{function.__name__} changes {what} in place; the caller's {key} is another now",
+                f"{function.__name__} changes {what} in place; the caller's {key} {be(key)} another"
+                " now",
                 hint=f"Whoever called still needs {key} as it was. Make a new one: x = x * 2, not "
                 "x *= 2, and none of the methods that end in an underscore; for lists, a + [b] "
                 "and not a.append(b).",

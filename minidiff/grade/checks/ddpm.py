@@ -256,7 +256,7 @@ def sampling_start(code):
 def sampling_gaussian(code):
     frames, _ = run_walk(code)
     for i, due in enumerate(due_walk()[:-1]):
-        close(frames[i], due, f"after {i} steps, the picture")
+        close(frames[i], due, f"after step {i}, the picture")
 
 
 @sampling.check("the last step ends on the clean picture and adds no noise")
