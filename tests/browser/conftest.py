@@ -71,6 +71,14 @@ def served_second(served, tmp_path_factory) -> Served:
 
 
 @pytest.fixture(scope="session")
+def served_alone(served, tmp_path_factory) -> Served:
+    """A first stage that has no second one beside it."""
+    from tiny_checkpoint import write_tiny_checkpoint
+
+    return Served(write_tiny_checkpoint(tmp_path_factory.mktemp("alone") / "IF-I-M-v1.0"))
+
+
+@pytest.fixture(scope="session")
 def browser():
     api = pytest.importorskip("playwright.sync_api", reason="`make test-browser` installs it")
     path = find_chromium()
@@ -85,8 +93,9 @@ def browser():
 @pytest.fixture
 def page(served, browser, request):
     """A tab of its own. Afterwards: no error in the console, no request to anywhere else."""
-    if "served_second" in request.fixturenames:
-        request.getfixturevalue("served_second")
+    for name in ("served_second", "served_alone"):  # their ports are asked for below
+        if name in request.fixturenames:
+            request.getfixturevalue(name)
     context = browser.new_context(viewport={"width": WIDTHS[0], "height": 900})
     context.set_default_timeout(PATIENCE)
     page, wrong = context.new_page(), []

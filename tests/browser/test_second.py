@@ -21,10 +21,20 @@ def few_steps_of_both(page) -> None:
     page.get_by_label("number input for Steps", exact=True).locator("visible=true").fill("2")
 
 
-def test_without_a_second_stage_there_is_no_tab(page, served):
-    page.goto(served.address("tab=second"))
+def test_without_a_second_stage_there_is_no_tab(page, served_alone):
+    page.goto(served_alone.address("tab=second"))
     page.get_by_role("tab", name="Sample", selected=True).wait_for()
     assert "Second stage" not in tab_names(page) and "Read" in tab_names(page)
+
+
+def test_the_demo_has_its_second_stage(page, served):
+    open_tab(page, served, "second")
+    few_steps_of_both(page)
+    click(page, "Enlarge")
+    wait_end(page)
+    images = page.locator("#second-pictures img")
+    sizes = [image.evaluate("i => i.naturalWidth") for image in images.all()]
+    assert sizes == [64, 256, 256]
 
 
 def test_a_prompt_is_drawn_small_and_then_large(page, served_second, keep):
