@@ -230,7 +230,7 @@ def write_packed(
 def load_emoji(packed: str | Path = PACKED) -> tuple[torch.Tensor, list[Record]]:
     """Read the packed file: uint8 images (N, S, S, 4), straight alpha, and their N records."""
     read, records = open_emoji(packed)
-    images = None
+    images = None  # filled, not stacked: a list and its stack would be all pictures twice
     with ThreadPoolExecutor() as pool:
         for n, picture in enumerate(pool.map(read, range(len(records)))):
             images = picture.new_empty(len(records), *picture.shape) if images is None else images

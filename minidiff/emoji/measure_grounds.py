@@ -1,9 +1,9 @@
 """Measurements of the grounds that a walk leaves: white or not, plain or grainy.
 
 The official pipeline walks as the checkpoint's scheduler_config.json says, which keeps x0 within
-bounds and begins where the spacing begins: in ten leading steps at t = 900. The same bounds on a
-walk that begins at 990 are its rival; the course's own walk, without bounds, is what both are
-compared with.
+bounds and begins where the spacing begins: at t = 999 if it is trailing, in ten leading steps at
+900. The same bounds on a walk that begins at 990 are its rival; the course's own walk, without
+bounds, is what both are compared with.
 """
 
 import torch

@@ -17,6 +17,7 @@ from torch import Tensor
 from minidiff.digits.evaluate import frechet_distance
 from minidiff.emoji.data import PACKED_2, composite, open_emoji
 from minidiff.emoji.judge import grain
+from minidiff.emoji.measure_phrase import principal_directions
 from minidiff.emoji.measure_samples import draw_names, recognised
 from minidiff.emoji.prompts import COLOURS
 from minidiff.emoji.train_upscaler import shrink
@@ -32,7 +33,7 @@ FILTERS = {
     "bilinear": Image.Resampling.BILINEAR,
     "Lanczos": Image.Resampling.LANCZOS,
 }
-PATCH, DIMS, TAKEN = 8, 32, 20_000  # side, principal directions, patches compared
+PATCH, TAKEN = 8, 20_000  # side; patches compared
 LEVELS = (0, 50, 100, 200, 300)
 
 
@@ -48,7 +49,8 @@ def large(bench: Workbench) -> list[Row]:
     rows = []
     for name, x in ways.items():
         rows += compared(name, x, truth, features)
-    for level in LEVELS:
+    own = recommended(upscaler.model.folder, "drawing").level  # measured already
+    for level in (level for level in LEVELS if level != own):
         again = enlarge_all(upscaler, low, texts, level=level)
         rows += compared(f"second stage, level {level}", again, truth, features)
     return [*rows, *named(bench, upscaler)]
@@ -105,24 +107,22 @@ def gradient_energy(x: Tensor) -> Tensor:
 
 
 def patch_directions(truth: Tensor):
-    """Patches in the coordinates in which the truth's vary most, without their mean colour.
+    """Patches in the directions in which the truth's vary most, without their mean colour.
 
     Returns a function of (B, 3, 256, 256) giving (TAKEN, DIMS): of the same places each time.
     """
-    places = None
 
     def patches(x: Tensor) -> Tensor:
-        nonlocal places
-        found = F.unfold(x.float(), PATCH, stride=PATCH // 2).transpose(1, 2).flatten(0, 1)
-        if places is None:  # places where something is to be seen
-            busy = found.std(1)
-            places = busy.topk(min(TAKEN, len(busy))).indices
-        return found[places] - found[places].mean(1, keepdim=True)
+        return F.unfold(x.float(), PATCH, stride=PATCH // 2).transpose(1, 2).flatten(0, 1)
 
-    own = patches(truth)
-    mean = own.mean(0)
-    axes = torch.linalg.svd(own - mean, full_matrices=False)[2][:DIMS]
-    return lambda x: (patches(x) - mean) @ axes.T / own.shape[1] ** 0.5
+    busy = patches(truth).std(1)  # places where something is to be seen
+    places = busy.topk(min(TAKEN, len(busy))).indices
+
+    def without_mean(x: Tensor) -> Tensor:
+        found = patches(x)[places]
+        return found - found.mean(1, keepdim=True)
+
+    return principal_directions(truth, without_mean)
 
 
 def named(bench: Workbench, upscaler: Upscaler) -> list[Row]:

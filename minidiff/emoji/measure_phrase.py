@@ -34,7 +34,7 @@ def phrase(bench: Workbench) -> list[Row]:
     own = [i for i, record in enumerate(bench.gallery.records) if of_phrase(record)]
     limit = thing_limit(bench, spread(own, bench.plan.phrase))
     pictures, count = on_white(bench.gallery.images[own]), bench.plan.phrase
-    features = principal_directions(pictures)
+    features = principal_directions(pictures, lambda x: pooled(x.float().clamp(-1, 1)))
     rows = [Row("distance below which a sample is a thing", limit, min(count, len(own)))]
     for scale in SCALES:
         samples = draw_phrase(bench, count, scale)
@@ -89,16 +89,15 @@ def redraw(
     return torch.cat(done)
 
 
-def principal_directions(pictures: Tensor):
-    """The judge's points in the coordinates in which these pictures vary most.
+def principal_directions(pictures: Tensor, points_of: Callable[[Tensor], Tensor]):
+    """Points (N, P) that points_of makes of pictures, in the directions in which these vary most.
 
-    Returns a function of (B, 3, 64, 64) giving (B, DIMS); squared lengths are mean squared colours.
+    Returns a function of pictures giving (N, DIMS); squared lengths are means over the P numbers.
     """
-    points = pooled(pictures)
+    points = points_of(pictures)
     mean = points.mean(0)
-    _, _, axes = torch.linalg.svd(points - mean, full_matrices=False)
-    axes = axes[:DIMS]
-    return lambda x: (pooled(x.float().clamp(-1, 1)) - mean) @ axes.T / points.shape[1] ** 0.5
+    axes = torch.linalg.svd(points - mean, full_matrices=False)[2][:DIMS]
+    return lambda x: (points_of(x) - mean) @ axes.T / points.shape[1] ** 0.5
 
 
 def edits(bench: Workbench) -> list[Row]:

@@ -157,9 +157,12 @@ def all_zero(got: Tensor, due: Tensor) -> bool:
     return same_shape(got, due) and not bool(got.any())
 
 
+OTHER_DTYPE = (
+    "The numbers are right and the dtype is not: it must be the one that the task names, or else"
+    " that of the input."
+)
 FACTS = [
-    ("another-dtype", "The numbers are right and the dtype is not: it must be the one that "
-     "the task names, or else that of the input.", only_dtype),
+    ("another-dtype", OTHER_DTYPE, only_dtype),
     ("another-shape", "The numbers are right and in their order, but the shape is another: there "
      "is an axis too many or too few, or two sizes have changed places.", only_shape),
     ("no-gradient", "The numbers are right, but nothing can be trained through them: look for "

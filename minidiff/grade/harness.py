@@ -35,6 +35,7 @@ from torch import Tensor, nn
 from minidiff.grade.draw import ROUNDS, Draw
 from minidiff.grade.exercises import Exercise
 from minidiff.grade.expect import Wrong, be, close, equal, name, same_kind
+from minidiff.grade.facts import OTHER_DTYPE
 from minidiff.grade.source import Code, shipped_code
 
 TOLERANCE = {torch.float64: 1e-5, torch.float32: 1e-4, torch.bfloat16: 0.1, torch.float16: 0.02}
@@ -273,8 +274,7 @@ def alike_tensors(got: object, due: Tensor, what: str) -> None:
         raise Wrong(
             f"{what} has the right numbers but is {name(got.dtype)}; it should be"
             f" {name(due.dtype)}",
-            hint="The numbers are right and the dtype is not: it must be the one that the"
-            " task names, or else that of the input.",
+            hint=OTHER_DTYPE,
             mistake="another-dtype",
         )
     if got.device != due.device:

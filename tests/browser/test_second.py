@@ -21,6 +21,15 @@ def few_steps_of_both(page) -> None:
     page.get_by_label("number input for Steps", exact=True).locator("visible=true").fill("2")
 
 
+def drawn_and_enlarged(page, served):
+    """The pictures that the tab shows when nothing but the numbers of steps was changed."""
+    open_tab(page, served, "second")
+    few_steps_of_both(page)
+    click(page, "Enlarge")
+    wait_end(page)
+    return page.locator("#second-pictures img")
+
+
 def test_without_a_second_stage_there_is_no_tab(page, served_alone):
     page.goto(served_alone.address("tab=second"))
     page.get_by_role("tab", name="Sample", selected=True).wait_for()
@@ -28,21 +37,13 @@ def test_without_a_second_stage_there_is_no_tab(page, served_alone):
 
 
 def test_the_demo_has_its_second_stage(page, served):
-    open_tab(page, served, "second")
-    few_steps_of_both(page)
-    click(page, "Enlarge")
-    wait_end(page)
-    images = page.locator("#second-pictures img")
+    images = drawn_and_enlarged(page, served)
     sizes = [image.evaluate("i => i.naturalWidth") for image in images.all()]
     assert sizes == [64, 256, 256]
 
 
 def test_a_prompt_is_drawn_small_and_then_large(page, served_second, keep):
-    open_tab(page, served_second, "second")
-    few_steps_of_both(page)
-    click(page, "Enlarge")
-    wait_end(page)
-    images = page.locator("#second-pictures img")
+    images = drawn_and_enlarged(page, served_second)
     sizes = [image.evaluate("i => [i.naturalWidth, i.naturalHeight]") for image in images.all()]
     assert sizes == [[64, 64], [96, 96], [96, 96]]
     assert images.last.evaluate("i => getComputedStyle(i).imageRendering") == "pixelated"
