@@ -51,7 +51,7 @@ def test_replayed_calls_equal_plain_ones(model, cond):
 @pytest.mark.gpu
 @torch.no_grad()
 def test_an_answer_survives_the_next_call(model, cond):
-    fast = GraphedUNet(model.unet)
+    fast = GraphedUNet(model.unet, fuse=True)
     x = torch.randn(3, 3, 64, 64, device="cuda", dtype=model.dtype)
     answers = [fast(x, 500, cond) for _ in range(PLAIN_CALLS + 1)]
     kept = answers[-1].clone()

@@ -131,6 +131,7 @@ def configure(device: str, mode: str) -> None:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(mode == "deterministic")
     torch.backends.cudnn.benchmark = mode == "fast"
+    torch.set_float32_matmul_precision("high" if mode == "fast" else "highest")
     if torch.device(device).index is not None:
         torch.cuda.set_device(device)
 

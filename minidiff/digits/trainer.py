@@ -2,9 +2,9 @@
 
 On a CPU this is the plain loop one expects. On a GPU the same step is made fast without changing
 what is computed: the pictures lie on the device as bytes, noise is drawn there, convolutions run in
-bfloat16 with their statistics in fp32, the UNet is compiled, and a whole step (batch, noise,
-forward, backward, Adam) is recorded once as a CUDA graph and then replayed. Nothing waits for the
-GPU inside an epoch: losses stay there until its end.
+bfloat16 with their statistics in fp32 (half.py), and a whole step (batch, noise, forward, backward,
+Adam) is recorded once as a CUDA graph and then replayed. Nothing waits for the GPU inside an epoch:
+losses stay there until its end.
 """
 
 import time
@@ -37,7 +37,7 @@ TENTHS = 10
 TIME_INPUT = {2: 1, 4: 2}
 
 
-def squared_errors(unet: nn.Module, example: Example) -> Tensor:
+def squared_errors(unet: Callable[..., Tensor], example: Example) -> Tensor:
     """The loss of each picture, (N,): mnist.ddpm.squared_error before the mean over the batch."""
     inputs, target = example
     return F.mse_loss(unet(*inputs).float(), target, reduction="none").mean(dim=(1, 2, 3))
@@ -70,11 +70,13 @@ class Trainer:
         self.model = fresh_model(recipe, seed).to(self.device)
         if mode == "fast":
             self.model = self.model.to(memory_format=torch.channels_last)
+        self.half = None
+        if mode == "fast":
+            from minidiff.digits.half import HalfPrecision  # here: Triton costs a start 0.1 s
+
+            self.half = HalfPrecision(self.model)
         self.optimizer = self.make_adam()
         self.scheduler = ExponentialLR(self.optimizer, recipe.lr_decay)
-        self.error = (
-            torch.compile(squared_errors, dynamic=False) if mode == "fast" else squared_errors
-        )
         self.run_step = GraphedSteps(self) if mode == "fast" else self.step
         self.order = torch.empty(0, dtype=torch.int64, device=self.device)
         self.epoch, self.losses, self.epoch_seconds, self.seconds = 0, [], [], 0.0
@@ -86,7 +88,7 @@ class Trainer:
         """Adam; for a CUDA graph, its learning rate and step count are tensors on the device."""
         graphed = self.mode == "fast"
         lr = self.learning_rate(self.recipe.lr)
-        parameters = self.model.parameters()
+        parameters = [self.half.flat] if self.half else self.model.parameters()
         return torch.optim.Adam(parameters, lr, fused=graphed or None, capturable=graphed)
 
     def learning_rate(self, lr: float) -> float | Tensor:
@@ -94,7 +96,10 @@ class Trainer:
 
     def example(self, rows: Tensor) -> Example:
         """The corrupted pictures of a batch, made on the device."""
-        x, c = to_unit(self.digits.images[rows]), self.digits.labels[rows]
+        return self.corrupt(to_unit(self.digits.images[rows]), self.digits.labels[rows])
+
+    def corrupt(self, x: Tensor, c: Tensor) -> Example:
+        """What the model is trained on for pictures x (B, 1, 28, 28) in [0, 1] of digits c."""
         recipe, generator = self.recipe, self.generator
         examples = {
             "denoiser": lambda: denoiser_example(x, recipe.sigma, generator),
@@ -108,16 +113,15 @@ class Trainer:
 
     def step(self, rows: Tensor) -> Tensor:
         """One step of Adam on the pictures in `rows` (B,), int64; returns the loss, unread."""
-        self.optimizer.zero_grad(set_to_none=True)
         example = self.example(rows)
-        whole = len(rows) == self.recipe.batch
-        error = (
-            self.error if whole else squared_errors
-        )  # the last batch is short: not worth compiling
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.mode == "fast"):
-            errors = error(self.model, example)
+        errors = squared_errors(self.half or self.model, example)
         loss = errors.mean()
-        loss.backward()
+        if self.half:
+            loss.backward()
+            self.half.collect()
+        else:
+            self.optimizer.zero_grad(set_to_none=True)
+            loss.backward()
         self.optimizer.step()
         self.note_tenths(example, errors.detach())
         return loss.detach()
@@ -215,7 +219,7 @@ class Trainer:
 class GraphedSteps:
     """Calls a trainer's step; after a few calls with a batch size, by replaying a CUDA graph.
 
-    The calls before that are real steps too: they compile the UNet, choose cuDNN's algorithms and
+    The calls before that are real steps too: they compile kernels, choose cuDNN's algorithms and
     allocate what Adam needs, none of which may happen while a graph is recorded.
     """
 

@@ -6,10 +6,10 @@ reads and writes fixed places in memory, so every call copies its inputs there; 
 and values, by far the largest, only when they are others than in the call before. All recordings
 share one pool of memory for what lies between: they never run at the same time.
 
-Where Triton works (it comes with torch on Linux) the norms run as in fused.py, once the first call
-has shown that they give the same. With `compile`,
-torch.compile fuses what else lies between the convolutions before the graph is recorded: a minute
-or more per batch size. Both move results in the last digits of the dtype.
+Where Triton works (it comes with torch on Linux) the norms of a large UNet run as in fused.py, once
+the first call has shown that they give the same. With `compile`, torch.compile fuses what else lies
+between the convolutions before the graph is recorded: a minute or more per batch size. Both move
+results in the last digits of the dtype.
 """
 
 from collections import Counter
@@ -19,17 +19,21 @@ from torch import Tensor
 
 from minidiff.deepfloyd.unet import Cond, UNet
 
+# The demo's UNet has 16 million parameters, the official ones 400 million and more. To compile
+# norms and compare both ways costs seconds, which the demo's short calls never gain back.
+LARGE = 100e6
 PLAIN_CALLS = 3  # with one batch size, before it is worth a recording; cuDNN chooses in them, too
 
 
 class GraphedUNet:
     """Called like the UNet it wraps, (x, t, cond) -> (B, 6, H, W). For sampling on CUDA only.
 
-    fuse: whether norms may run as in fused.py
+    fuse: whether norms may run as in fused.py; None is if the UNet is large enough to gain by it
     """
 
-    def __init__(self, unet: UNet, compile: bool = False, fuse: bool = True):
-        self.unet, self.compile, self.fuse = unet, compile, fuse
+    def __init__(self, unet: UNet, compile: bool = False, fuse: bool | None = None):
+        large = sum(p.numel() for p in unet.parameters()) >= LARGE
+        self.unet, self.compile, self.fuse = unet, compile, large if fuse is None else fuse
         self.step = None  # what is recorded; chosen in the first call
         self.pool = torch.cuda.graph_pool_handle()
         self.calls: Counter[torch.Size] = Counter()
