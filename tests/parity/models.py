@@ -1,4 +1,4 @@
-"""UNet and T5 on small random shapes, IF-I-M at full size, and the key lists of all sizes."""
+"""UNet and T5 on small random shapes, two UNets at full size, and the key lists of all sizes."""
 
 import json
 import tempfile
@@ -35,7 +35,8 @@ def checks(device: str = "cpu") -> Iterator[Check]:
     yield t5s("T5, small shapes, fp32", torch.float32, relative=1e-5, **how)
     yield t5s("T5, small shapes, bf16", torch.bfloat16, relative=3e-2, **how)
     yield t5s("T5, small shapes, fp16 with wo in fp32", torch.float16, relative=4e-3, **how)
-    yield full_size(device)
+    for name in ("IF-I-M", "IF-II-M"):
+        yield full_size(name, device)
 
 
 def key_lists() -> Check:
@@ -79,17 +80,18 @@ def unets(what: str, stated: int, names, dtype: torch.dtype, relative: float, de
 
 
 @torch.no_grad()
-def full_size(device) -> Check:
-    """IF-I-M with random weights; the two models share them, so that memory holds one copy."""
-    config, parameters, _ = OFFICIAL_UNETS["IF-I-M"]
-    check = Check(f"UNet, IF-I-M at full size ({parameters:,}), fp32", stated=1, relative=1e-5)
+def full_size(name: str, device) -> Check:
+    """An official shape, random weights; the two models share them: memory holds one copy."""
+    config, parameters, _ = OFFICIAL_UNETS[name]
+    check = Check(f"UNet, {name} at full size ({parameters:,}), fp32", stated=1, relative=1e-5)
     with torch.device("meta"):
         reference = UNet2DConditionModel(**config)
     reference = fill(reference.to_empty(device="cpu")).to(device)
     if sum(p.numel() for p in reference.parameters()) != parameters:
         check.unequal.append("the number of parameters")
     ours = twin_unet(reference)
-    inputs = to(device, unet_inputs(config, batch=1, size=(64, 64)))
+    side = config["sample_size"]
+    inputs = to(device, unet_inputs(config, batch=1, size=(side, side)))
     if not check.compare(*run_unets(ours, reference, inputs)):
         check.note = unet_difference(ours, reference, inputs)
     return check
