@@ -215,6 +215,24 @@ def test_wrong_arguments_are_refused(wrong, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    "capability, compiler, reason",
+    [((8, 0), "/usr/bin/gcc", None), ((7, 5), "/usr/bin/gcc", "bfloat16"), ((9, 0), None, "gcc")],
+)
+def test_fast_mode_is_chosen_where_it_runs(capability, compiler, reason, monkeypatch, capsys):
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "Tesla T4")
+    monkeypatch.setattr(train.importlib.util, "find_spec", lambda name: True)
+    monkeypatch.setattr(train.shutil, "which", lambda name: compiler)
+    mode = train.choose_mode(None, "cuda:0")
+    assert mode == ("plain" if reason else "fast")
+    assert (reason or "") in capsys.readouterr().out
+    if reason:
+        with pytest.raises(UserError, match=reason):
+            train.choose_mode("fast", "cuda:0")
+    assert train.choose_mode("deterministic", "cuda:0") == "deterministic"
+
+
 # --- on a GPU ---------------------------------------------------------------------------------
 
 

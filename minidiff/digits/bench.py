@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms.functional import to_tensor
 
 from minidiff.digits.half import HALF, convolve, is_conv
-from minidiff.digits.train import configure, device_name
+from minidiff.digits.train import choose_mode, configure, device_name
 from minidiff.digits.trainer import WARM_UP, Trainer
 from minidiff.errors import UserError
 from minidiff.mnist.checkpoint import RECIPES
@@ -118,6 +118,7 @@ def main(*, device: str = "cuda:0", data_folder: Path | None = None) -> dict[str
     """Time all in one run on one GPU, print and return seconds. UserError without a GPU."""
     if not torch.cuda.is_available():
         raise UserError("the training benchmark needs an NVIDIA GPU, and torch sees none here")
+    choose_mode("fast", device)  # or refuse
     digits, device = load_digits("train", "mnist", data_folder), torch.device(device)
     return {name: compare(name, digits, device) for name in MODELS}
 

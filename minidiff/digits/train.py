@@ -5,9 +5,11 @@ same command goes on from it, and ends as if it had never been interrupted. Besi
 lie the results: weights, loss logs, and the sample sheets of chosen epochs.
 """
 
+import importlib.util
 import io
 import json
 import os
+import shutil
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -123,10 +125,31 @@ def choose_device(asked: str | None = None) -> str:
     return "cpu"
 
 
+def choose_mode(asked: str | None, device: str) -> str:
+    """The mode asked for, else fast where it runs; on a GPU where it does not, a line says why."""
+    lacks = fast_lacks(device)
+    if asked is None and lacks and device.startswith("cuda"):
+        print(f"training in mode plain, which is slower: mode fast needs {lacks}")
+    if asked == "fast" and lacks:
+        raise UserError(f"mode fast needs {lacks}; use mode plain")
+    return asked or ("plain" if lacks else "fast")
+
+
+def fast_lacks(device: str) -> str | None:
+    """What half.py needs and does not find, or None."""
+    if not device.startswith("cuda"):
+        return f"an NVIDIA GPU, and this is {device}"
+    if torch.cuda.get_device_capability(device) < (8, 0):
+        return f"a GPU that computes in bfloat16, and {torch.cuda.get_device_name(device)} is older"
+    if importlib.util.find_spec("triton") is None:
+        return "Triton, which comes with torch on Linux alone"
+    if not any(map(shutil.which, (os.environ.get("CC", "cc"), "gcc", "clang"))):
+        return "a C compiler, such as gcc, to build Triton's kernels, and there is none here"
+    return None
+
+
 def configure(device: str, mode: str) -> None:
     """torch's global switches for a mode; must come before the first work on a GPU."""
-    if mode == "fast" and not device.startswith("cuda"):
-        raise UserError(f"the fast mode needs an NVIDIA GPU, and this is {device}; use mode plain")
     if mode == "deterministic":
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(mode == "deterministic")
@@ -150,19 +173,19 @@ def main(
     """Train each model with each seed; returns the folders out/<dataset>-seed-<seed>.
 
     epochs: None is the recipe's own number; for a flow model it may be a fraction. mode: "fast"
-    (CUDA graphs and bf16; the default on a GPU), "plain" (fp32, step by step; the default
+    (CUDA graphs and bf16; the default where it runs), "plain" (fp32, step by step; the default
     elsewhere) or "deterministic" (plain, and a resumed run ends bit for bit as an uninterrupted
     one, on a GPU too). Under torchrun each process takes its share of the (model, seed) pairs.
     """
     device = choose_device(device)
-    mode = mode or ("fast" if device.startswith("cuda") else "plain")
-    unknown = [m for m in models if m not in RECIPES] + [mode] * (mode not in MODES)
+    unknown = [m for m in models if m not in RECIPES] + [mode] * (mode not in (None, *MODES))
     if unknown or (epochs is not None and epochs <= 0):
         raise UserError(
             f"models are {', '.join(RECIPES)}, modes {', '.join(MODES)}, epochs above 0; "
             f"got {unknown or epochs}"
         )
     stages = {name: stages_of(RECIPES[name], epochs) for name in models}
+    mode = choose_mode(mode, device)
     configure(device, mode)
     digits = load_digits("train", dataset, data_folder)
     jobs = [(name, seed) for seed in seeds for name in models]

@@ -249,13 +249,14 @@ def unit_pictures(value, device=None) -> Tensor:
 
 
 def shares(value, count: int, dtype: torch.dtype, device) -> Tensor:
-    """t of Part B's networks as (count,): the timestep divided by T, a float from 0 to 1."""
+    """t of Part B's networks as (count,), float from 0 to 1: timestep / T, or a flow's own time."""
     t = as_tensor(value, "t").reshape(-1)
     seen = t.device.type == "cpu"
     if not t.is_floating_point() or (seen and not bool(((t >= 0) & (t <= 1)).all())):
         raise UserError(
-            f"t is the timestep divided by T, a float from 0 to 1, and this is {t.dtype} like"
-            f" {float(t[0]) if len(t) else 0:g}: divide it by T (300)"
+            f"t is a float from 0 to 1, and this is {t.dtype} like"
+            f" {float(t[0]) if len(t) else 0:g}: divide the number of a step by how many there are"
+            " (T, or a flow's num_ts)"
         )
     if len(t) not in (1, count):
         raise UserError(f"give one t, or one for each of {count} pictures, not {len(t)}")
