@@ -13,6 +13,8 @@ coordinates is DDIM with eta = 0 in the others.
     model = minidiff.load()
     velocity = cfg_velocity(model, *model.encode(["a rocket", ""]), w=7)
     x, states = euler_sample(noise.draw(), 0.0, 0.02, velocity)
+
+As in course.py, pictures and times may come as the course's cells have them (io/inputs.py).
 """
 
 import numpy as np
@@ -23,7 +25,9 @@ from minidiff import ode
 from minidiff.course import rows
 from minidiff.deepfloyd.unet import Cond
 from minidiff.equations import linear_path, x1_from_velocity
+from minidiff.errors import UserError
 from minidiff.guidance import CFG, Anagram, Guidance, Hybrid, Plain, course_low_pass
+from minidiff.io.inputs import path_times, pictures
 from minidiff.sampling import estimate
 from minidiff.schedule import Schedule
 from minidiff.views import Rotate, View
@@ -65,7 +69,17 @@ class VelocityView:
 
     @torch.no_grad()
     def __call__(self, x: Tensor, t: float) -> Tensor:
-        ode.check_start(t)
+        t = float(path_times(t, x[:1]))
+        if t == 1:
+            raise UserError(
+                "at t = 1 the picture is clean and nothing is left to walk: t is below 1"
+            )
+        for prompts in self.guidance.prompts:
+            if len(prompts) != len(x):
+                raise UserError(
+                    f"this velocity is that of {len(prompts)} pictures, and x holds {len(x)}: make"
+                    f" it with count={len(x)}"
+                )
         x1 = self.clean(x, t)
         return (x1 - x) / (1 - t)  # where v leads if it stays: A.2 solved for v
 
@@ -105,12 +119,20 @@ def cfg_velocity(
 
 def interpolate(image: Tensor, noise: Tensor, t: float | Tensor) -> Tensor:
     """1.1: the picture (B, 3, H, W) in [-1, 1] at time t: 0 is the noise, 1 the picture. A.1"""
-    return linear_path(image, noise, t)
+    image = pictures(image)
+    noise = pictures(noise, image.device)
+    if noise.shape != image.shape:
+        raise UserError(
+            f"noise and picture are one shape, and these are {tuple(noise.shape)} and"
+            f" {tuple(image.shape)}"
+        )
+    return linear_path(image, noise, path_times(t, image))
 
 
 def one_step_denoise(x: Tensor, t: float, velocity: ode.Velocity) -> Tensor:
     """1.3: the clean picture in one long step. A.2"""
-    return x1_from_velocity(x, velocity(x, t), t)
+    x = pictures(x)
+    return x1_from_velocity(x, asked(velocity)(x, t), t)
 
 
 def euler_sample(
@@ -120,8 +142,19 @@ def euler_sample(
 
     Returns the final pictures and all states, the first of them x_start.
     """
-    states = list(ode.euler_walk(velocity, x_start, ode.step_times(t_start, step_size)))
+    times = ode.step_times(t_start, step_size)
+    states = list(ode.euler_walk(asked(velocity), pictures(x_start), times))
     return states[-1], states
+
+
+def asked(velocity: ode.Velocity) -> ode.Velocity:
+    """The same, if it can be called with (x, t)."""
+    if not callable(velocity):
+        raise UserError(
+            f"velocity is a function (x, t) -> v, such as cfg_velocity(model, ...) makes, not a"
+            f" {type(velocity).__name__}"
+        )
+    return velocity
 
 
 def edit(

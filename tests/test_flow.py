@@ -357,3 +357,74 @@ def test_ddpm_and_flow_count_time_in_opposite_directions():
     assert abars[0] > 0.99 > 0.1 > abars[-1]  # timestep 0 is nearly clean
     x1, eps = torch.ones(1), torch.zeros(1)
     assert float(eq.linear_path(x1, eps, 0.01)) < 0.1 < 0.99 <= float(eq.linear_path(x1, eps, 1.0))
+
+
+# --- what students bring ----------------------------------------------------------------------
+
+
+def tiny_nets():
+    nets = flow.TimeConditionalUNet(num_hiddens=4), unet.ClassConditionalUNet(num_hiddens=4)
+    return [net.eval() for net in nets]
+
+
+X = torch.rand(4, 1, 28, 28, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize(
+    "given",
+    [list(X), X.numpy(), X[:, 0], X.permute(0, 2, 3, 1), X.double(), X.half(), X[0]],
+    ids=["list", "array", "no channel", "channels last", "float64", "half", "one picture"],
+)
+def test_pictures_of_every_usual_form_are_trained_on(given):
+    timed, classed = tiny_nets()
+    assert flow.time_fm_forward(timed, given).isfinite()
+    c = torch.nn.functional.one_hot(torch.arange(len(given) if len(given) == 4 else 1), 10)
+    assert flow.class_fm_forward(classed, given, c).isfinite()
+
+
+@pytest.mark.parametrize(
+    "call, sentence",
+    [
+        (lambda t, c: flow.time_fm_forward(t, X * 255), "from 0"),
+        (lambda t, c: flow.time_fm_forward(t, (X * 255).byte()), "255"),
+        (lambda t, c: flow.time_fm_forward(t, X * float("nan")), "nan"),
+        (lambda t, c: flow.time_fm_forward(t, (X, torch.arange(4))), "tuple"),
+        (lambda t, c: flow.class_fm_forward(c, X, torch.arange(4), 300, 0.1), "p_uncond"),
+        (lambda t, c: flow.class_fm_forward(c, X, [1, 2]), "4 pictures"),
+        (lambda t, c: flow.time_fm_sample(t, num_ts=2.5), "num_ts"),
+        (lambda t, c: flow.time_fm_sample(t, (28, 28, 1), 2), "img_wh"),
+        (lambda t, c: flow.time_fm_sample(t, num_ts=2, seed=None), "seed"),
+        (lambda t, c: flow.class_fm_sample(c, [1, 2], num_ts=2, guidance_scale=[1, 2, 3]), "scale"),
+        (lambda t, c: flow.class_fm_sample(c, 4, num_ts=2, guidance_scale=math.nan), "finite"),
+        (lambda t, c: flow.class_fm_sample(c, 4, num_ts=0), "one step"),
+        (lambda t, c: t(X, torch.full((4,), 25.0)), "num_ts"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_in_a_sentence(call, sentence):
+    with pytest.raises(UserError, match=sentence):
+        call(*tiny_nets())
+
+
+def test_samples_are_ordinary_tensors():
+    timed, _ = tiny_nets()
+    x = flow.time_fm_sample(timed, num_ts=2).clamp_(0, 1)
+    scale = torch.ones(1, requires_grad=True)
+    (x * scale).sum().backward()
+    assert scale.grad.isfinite()
+
+
+@pytest.mark.parametrize("num_ts, frames", [(2, 3), (15, 16), (20, 16), (29, 16), (30, 16)])
+def test_the_way_has_sixteen_frames_at_most(num_ts, frames):
+    final, way = flow.class_fm_sample(tiny_nets()[1], 4, num_ts=num_ts)
+    assert way.shape == (1, frames, 1, 28, 28) and torch.equal(way[:, -1], final)
+
+
+def test_weights_of_the_other_edition_are_refused():
+    """Its class is the same, and its pictures would be noise."""
+    _, classed = tiny_nets()
+    classed.answers = "noise"  # as load_model marks the DDPM's
+    with pytest.raises(UserError, match="answer with the noise.*flow-class"):
+        flow.class_fm_sample(classed, 4, num_ts=2)
+    classed.answers = "velocity"
+    with pytest.raises(UserError, match="answer with the velocity"):
+        ddpm.class_ddpm_sample(classed, ddpm.ddpm_schedule(), 4)

@@ -216,6 +216,17 @@ def timesteps_of(value, count: int, top: int = 1000) -> list[int]:
     return found
 
 
+def path_times(value, like: Tensor) -> Tensor:
+    """t of the linear path, 0 (noise) to 1 (clean), as (1 or B, 1, 1, 1) beside pictures `like`."""
+    t = as_tensor(value, "t").to(like.device, like.dtype).reshape(-1)
+    if len(t) not in (1, len(like)) or not bool(((t >= 0) & (t <= 1)).all()):
+        raise UserError(
+            f"t is a time from 0 (noise) to 1 (clean), one or one for each of {len(like)} pictures,"
+            f" not {t.tolist()[:8]}"
+        )
+    return t.reshape(-1, 1, 1, 1)
+
+
 def states(value, width: int, dtype: torch.dtype, device) -> Tensor:
     """Text states (P, tokens, width) of the dtype and on the device of the network."""
     texts = isinstance(value, str) or (
@@ -285,6 +296,25 @@ def chance(value, what: str) -> float:
     if len(numbers) != 1 or not 0 <= numbers[0] <= 1:
         raise UserError(f"{what} is a chance from 0 to 1, not {str(numbers)[1:-1][:60]}")
     return float(numbers[0])
+
+
+def scales(value, count: int, device) -> Tensor:
+    """gamma as (1 or count, 1, 1, 1) fp32: one number for all pictures, or one for each."""
+    gamma = as_tensor(value, "the guidance scale").reshape(-1).float()
+    if len(gamma) not in (1, count) or not bool(gamma.isfinite().all()):
+        raise UserError(
+            f"a guidance scale is one finite number, or one for each of {count} pictures, not"
+            f" {gamma.tolist()[:8]}"
+        )
+    return gamma.to(device).reshape(-1, 1, 1, 1)
+
+
+def sides(value) -> tuple[int, int]:
+    """img_wh: width and height; one number is both."""
+    found = whole_numbers(value, "img_wh")
+    if len(found) not in (1, 2) or min(found) < 1:
+        raise UserError(f"img_wh is width and height, such as (28, 28), not {value!r}")
+    return found[0], found[-1]
 
 
 def digit_inputs(unet: torch.nn.Module, given: tuple, named: dict):

@@ -36,6 +36,13 @@ class Recipe:
         """What the model is trained for: a key of NETWORKS."""
         return self.task or self.name
 
+    @property
+    def answers(self) -> str:
+        """What the UNet answers with."""
+        if self.kind.startswith("flow"):
+            return "velocity"
+        return "noise" if self.kind in ("time", "class") else "clean picture"
+
     def build(self) -> nn.Module:
         """The UNet with fresh weights from torch's global generator."""
         return NETWORKS[self.kind](in_channels=1, num_hiddens=self.num_hiddens)
@@ -115,13 +122,15 @@ def load_model(path: str | Path, device: torch.device | str = "cpu") -> nn.Modul
             f" {SAVE_AS}"
         )
     try:
-        model = Recipe(**json.loads(metadata["recipe"])).build()
+        recipe = Recipe(**json.loads(metadata["recipe"]))
+        model = recipe.build()
         model.load_state_dict(tensors)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise UserError(
             f"{path} does not hold one of Part B's models ({str(error)[:200]}); "
             "restore it from the repository or train it with `make train-mnist`"
         ) from error
+    model.answers = recipe.answers  # for check_answers of ddpm.py
     return model.eval().to(device)
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from minidiff.equations import add_sigma_noise, classifier_free_guidance, ddpm_step, forward_process
 from minidiff.errors import UserError
-from minidiff.io.inputs import chance, digits, one_each, unit_pictures
+from minidiff.io.inputs import chance, digits, one_each, one_number, scales, sides, unit_pictures
 from minidiff.mnist.unet import ClassConditionalUNet, TimeConditionalUNet
 from minidiff.noise import SeededNoise
 from minidiff.schedule import linear_schedule
@@ -121,11 +121,6 @@ def ready(unet: torch.nn.Module, x_0, schedule: Schedule) -> tuple[Tensor, Sched
     return unit_pictures(x_0, device), to_device(schedule, device)
 
 
-def check_digits(c: Tensor) -> Tensor:
-    """Digits as (N,) int64, also from one-hot rows. UserError for what is none."""
-    return digits(c)
-
-
 def check_length(schedule: Schedule, num_ts: int) -> None:
     if len(schedule["betas"]) != num_ts:
         raise UserError(
@@ -162,9 +157,9 @@ def time_walk(
 ) -> Iterator[Tensor]:
     """One picture per seed from the time-conditioned UNet, step by step, in eval mode."""
     unet.eval()
-    device = next(unet.parameters()).device
-    noise = SeededNoise(seeds, (1, img_wh[1], img_wh[0]), device)
-    return denoising_walk(unet, to_device(ddpm_schedule, device), noise)
+    check_answers(unet, "noise")
+    noise = digit_noise(unet, seeds, img_wh)
+    return denoising_walk(unet, to_device(ddpm_schedule, noise.device), noise)
 
 
 def class_walk(
@@ -181,9 +176,10 @@ def class_walk(
     digit and without, come from one call of the UNet.
     """
     unet.eval()
-    device = next(unet.parameters()).device
-    c = check_digits(c).to(device)
-    scale = torch.as_tensor(guidance_scale, dtype=torch.float32).to(device).reshape(-1, 1, 1, 1)
+    check_answers(unet, "noise")
+    noise = digit_noise(unet, seeds, img_wh)
+    c = digits(c, noise.device)
+    scale = scales(guidance_scale, len(c), noise.device)
     mask = torch.cat([torch.zeros_like(c), torch.ones_like(c)])
 
     def guided(x: Tensor, t: Tensor) -> Tensor:
@@ -191,8 +187,7 @@ def class_walk(
         eps_uncond, eps_cond = both.chunk(2)
         return classifier_free_guidance(eps_uncond, eps_cond, scale)
 
-    noise = SeededNoise(seeds, (1, img_wh[1], img_wh[0]), device)
-    return denoising_walk(guided, to_device(ddpm_schedule, device), noise)
+    return denoising_walk(guided, to_device(ddpm_schedule, noise.device), noise)
 
 
 def ddpm_sample(
@@ -205,7 +200,7 @@ def ddpm_sample(
 ) -> Tensor:
     """New digits, (num_samples, 1, 28, 28), about 0 to 1; picture i has seed + i. Algorithm B.2."""
     check_length(ddpm_schedule, num_ts)
-    seeds = [seed + i for i in range(num_samples)]
+    seeds = seeds_from(seed, num_samples)
     return last(time_walk(unet, ddpm_schedule, seeds, img_wh))
 
 
@@ -220,9 +215,32 @@ def class_ddpm_sample(
 ) -> Tensor:
     """A picture of each digit in c (N,), (N, 1, 28, 28); picture i has seed + i.  Algorithm B.4."""
     check_length(ddpm_schedule, num_ts)
-    c = check_digits(c)
-    seeds = [seed + i for i in range(len(c))]
+    c = digits(c)
+    seeds = seeds_from(seed, len(c))
     return last(class_walk(unet, ddpm_schedule, c, seeds, guidance_scale, img_wh))
+
+
+def check_answers(unet: torch.nn.Module, wanted: str) -> None:
+    """UserError for shipped or saved weights of the other edition: the classes may be the same."""
+    found = getattr(unet, "answers", wanted)
+    if found != wanted:
+        raise UserError(
+            f"these weights were trained to answer with the {found}, and this function walks by the"
+            f" {wanted}: load the model of the other edition, such as"
+            f" {'class' if wanted == 'noise' else 'flow-class'}.safetensors"
+        )
+
+
+def digit_noise(unet: torch.nn.Module, seeds: list[int], img_wh) -> SeededNoise:
+    """The noise of one grey picture for each seed, where the UNet is."""
+    width, height = sides(img_wh)
+    return SeededNoise(seeds, (1, height, width), next(unet.parameters()).device)
+
+
+def seeds_from(seed: int, count: int) -> list[int]:
+    """A seed for each picture: picture i has seed + i."""
+    seed, count = one_number(seed, "a seed"), one_number(count, "num_samples")
+    return [seed + i for i in range(count)]
 
 
 def last(walk: Iterator[Tensor]) -> Tensor:

@@ -13,12 +13,20 @@ from torch import Tensor, nn
 
 from minidiff import ode
 from minidiff.equations import classifier_free_guidance, linear_path, linear_velocity
-from minidiff.mnist.ddpm import Example, check_digits, noise_like, squared_error
+from minidiff.io.inputs import chance, digits, one_each, one_number, scales, unit_pictures
+from minidiff.mnist.ddpm import (
+    Example,
+    check_answers,
+    digit_noise,
+    noise_like,
+    seeds_from,
+    squared_error,
+)
 from minidiff.mnist.unet import ClassConditionalUNet, concat
 from minidiff.mnist.unet import TimeConditionalUNet as AddedTimeUNet
 from minidiff.noise import SeededNoise
 
-FRAMES = 15  # pictures of the way that class_fm_sample keeps of each digit, about
+FRAMES = 15  # steps between the pictures of the way that class_fm_sample keeps
 
 
 class TimeConditionalUNet(AddedTimeUNet):
@@ -63,6 +71,7 @@ def time_fm_forward(unet: TimeConditionalUNet, x_1: Tensor, num_ts: int = 50) ->
 
     num_ts is the course's argument and has no effect here: t is uniform in [0, 1], not on a grid.
     """
+    x_1 = unit_pictures(x_1, next(unet.parameters()).device)
     unet.train()
     return squared_error(unet, flow_example(x_1))
 
@@ -71,6 +80,8 @@ def class_fm_forward(
     unet: ClassConditionalUNet, x_1: Tensor, c: Tensor, p_uncond: float = 0.1, num_ts: int = 300
 ) -> Tensor:
     """time_fm_forward with digits c (N,), int64, each dropped at chance p_uncond."""
+    x_1 = unit_pictures(x_1, next(unet.parameters()).device)
+    c, p_uncond = one_each(digits(c, x_1.device), x_1, "digit"), chance(p_uncond, "p_uncond")
     unet.train()
     return squared_error(unet, class_flow_example(x_1, c, p_uncond))
 
@@ -78,12 +89,12 @@ def class_fm_forward(
 # --- sampling -------------------------------------------------------------------------------------
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def flow_walk(
     velocity: ode.Velocity, noise: SeededNoise, num_ts: int, solver: ode.Walk = ode.euler_walk
 ) -> Iterator[Tensor]:
     """Algorithm B.2: yields the noise, then the picture after each of num_ts steps to t = 1."""
-    yield from solver(velocity, noise.draw(), ode.even_times(num_ts))
+    yield from solver(velocity, noise.draw(), ode.even_times(one_number(num_ts, "num_ts")))
 
 
 def time_walk(
@@ -91,12 +102,12 @@ def time_walk(
 ) -> Iterator[Tensor]:
     """One picture per seed from the time-conditioned UNet, step by step, in eval mode."""
     unet.eval()
-    device = next(unet.parameters()).device
+    check_answers(unet, "velocity")
+    noise = digit_noise(unet, seeds, img_wh)
 
     def velocity(x: Tensor, t: float) -> Tensor:
-        return unet(x, torch.full((len(x),), t, device=device))
+        return unet(x, torch.full((len(x),), t, device=x.device))
 
-    noise = SeededNoise(seeds, (1, img_wh[1], img_wh[0]), device)
     return flow_walk(velocity, noise, num_ts, solver or ode.euler_walk)
 
 
@@ -127,11 +138,10 @@ def class_walk(
     guidance_scale: gamma, one number or one per picture as (N,). solver: a walk of `ode.py`.
     """
     unet.eval()
-    device = next(unet.parameters()).device
-    c = check_digits(c).to(device)
-    scale = torch.as_tensor(guidance_scale, dtype=torch.float32).to(device).reshape(-1, 1, 1, 1)
-    noise = SeededNoise(seeds, (1, img_wh[1], img_wh[0]), device)
-    velocity = partial(guided_velocity, unet, c, scale)
+    check_answers(unet, "velocity")
+    noise = digit_noise(unet, seeds, img_wh)
+    c = digits(c, noise.device)
+    velocity = partial(guided_velocity, unet, c, scales(guidance_scale, len(c), noise.device))
     return flow_walk(velocity, noise, num_ts, solver or ode.euler_walk)
 
 
@@ -143,7 +153,7 @@ def time_fm_sample(
     num_samples: int = 1,
 ) -> Tensor:
     """New digits, (num_samples, 1, 28, 28), about 0 to 1; i has seed + i.  Algorithm B.2."""
-    return ode.last(time_walk(unet, [seed + i for i in range(num_samples)], num_ts, img_wh))
+    return ode.last(time_walk(unet, seeds_from(seed, num_samples), num_ts, img_wh))
 
 
 def class_fm_sample(
@@ -156,14 +166,15 @@ def class_fm_sample(
 ) -> tuple[Tensor, Tensor]:
     """A picture of each digit in c (N,), and its way there.  Algorithm B.4.
 
-    Returns (N, 1, 28, 28) and (N, frames, 1, 28, 28), some 15 frames, the first of them noise and
-    the last one the result. Picture i has seed + i.
+    Returns (N, 1, 28, 28) and (N, frames, 1, 28, 28): 16 frames evenly spaced (of fewer than 15
+    steps all), the first of them noise and the last one the result. Picture i has seed + i.
     """
-    seeds = [seed + i for i in range(len(c))]
-    every = max(1, num_ts // FRAMES)
-    states = enumerate(class_walk(unet, c, seeds, num_ts, guidance_scale, img_wh))
-    kept = [x for i, x in states if i % every == 0 or i == num_ts]
-    return kept[-1], torch.stack(kept, dim=1)
+    c, num_ts = digits(c), one_number(num_ts, "num_ts")
+    frames = min(FRAMES, num_ts)
+    kept = {round(i * num_ts / frames) for i in range(frames + 1)} if num_ts > 0 else set()
+    states = class_walk(unet, c, seeds_from(seed, len(c)), num_ts, guidance_scale, img_wh)
+    way = torch.stack([x for i, x in enumerate(states) if i in kept], dim=1)
+    return way[:, -1].clone(), way
 
 
 # --- the course's modules -------------------------------------------------------------------------
@@ -179,8 +190,9 @@ class TimeConditionalFM(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return time_fm_forward(self.unet, x, self.num_ts)
 
-    def sample(self, img_wh: tuple[int, int], seed: int = 0) -> Tensor:
-        return time_fm_sample(self.unet, img_wh, self.num_ts, seed)
+    def sample(self, img_wh: tuple[int, int] | None = None, seed: int = 0) -> Tensor:
+        """One digit; img_wh: by default img_hw, the other way round."""
+        return time_fm_sample(self.unet, img_wh or self.img_hw[::-1], self.num_ts, seed)
 
 
 class ClassConditionalFM(nn.Module):
@@ -193,5 +205,5 @@ class ClassConditionalFM(nn.Module):
     def forward(self, x: Tensor, c: Tensor) -> Tensor:
         return class_fm_forward(self.unet, x, c, self.p_uncond, self.num_ts)
 
-    def sample(self, c: Tensor, img_wh: tuple[int, int], guidance_scale: float = 5.0, seed=0):
+    def sample(self, c: Tensor, img_wh=(28, 28), guidance_scale: float = 5.0, seed: int = 0):
         return class_fm_sample(self.unet, c, img_wh, self.num_ts, guidance_scale, seed)
