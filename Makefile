@@ -56,7 +56,8 @@ part-a: $(call needs,dev) ## all figures of Part A, into out/part-a; EDITION=fa2
 	  $(call opt,PROMPT,prompt) $(call flag,COMPARE,compare) $(call opt,OUT,out)
 
 part-b: $(call needs,dev) ## all figures of Part B, into out/part-b; EDITION=fa25 for flow
-	$(minidiff) part-b $(call opt,EDITION,edition) $(call opt,WEIGHTS,weights) $(call opt,OUT,out)
+	$(minidiff) part-b $(call opt,EDITION,edition) $(call opt,ONLY,only) $(call opt,WEIGHTS,weights) \
+	  $(call opt,OUT,out)
 
 test: $(call needs,dev) ## quick tests: no network, no GPU; JOBS=1 side by side (default: a core each, 4 at most)
 	$(PY) -m pytest -m "not gpu and not slow" $(side_by_side)

@@ -148,7 +148,11 @@ VERBS = {
             DEVICE,
             EMBEDDINGS,
             EDITION_A,
-            option("--only", metavar="ID", help="one section: 0, 1.1, ..., 1.9, yours, yours-mask"),
+            option(
+                "--only",
+                metavar="ID",
+                help="one section: 0, 1.1, ..., 1.9, yours, yours-mask; of fa26 1.1, ..., 3.5",
+            ),
             option("--image", metavar="FILE", help="a picture of yours, for two more sections"),
             option("--mask", metavar="FILE", help="white where your picture shall be redrawn"),
             option("--prompt", help="what to turn your picture into"),
@@ -162,6 +166,9 @@ VERBS = {
         "minidiff.figures.editions:part_b_report",
         [
             EDITION_B,
+            option(
+                "--only", metavar="ID", help="one section: 1.2, 1.2.1, ..., 2.5; of fa25 ... 2.6"
+            ),
             TRAINED,
             MNIST_DEVICE,
             option("--out", default="out/part-b", metavar="DIR", help="default: out/part-b"),

@@ -37,25 +37,32 @@ def loss_curve(name: str, weights: Path, path: Path, window: int = WINDOW) -> Fi
     steps = torch.arange(len(smooth)) + window // 2
     axes.plot(steps, smooth, color="#1f4e8c", linewidth=1.6, label=f"mean of {window} steps")
     axes.set(yscale="log", xlabel="step", ylabel="mean squared error", xlim=(0, len(losses)))
+    # Adam's first steps may leap far beyond where training begins
+    axes.set_ylim(float(losses.min()) * 0.9, 1.3 * max(float(losses[0]), float(smooth.max())))
     axes.set_title(f"{name} model, {count_epochs(epochs)}, seed {log['seed']}")
     axes.grid(which="both", alpha=0.25)
     axes.legend()
     for bars in second:
         bars.bar([i / 10 + 0.05 for i in range(10)], tenths[-1], width=0.09, color="#9db8d9")
         bars.set(xlabel="t", ylabel="mean squared error", xlim=(0, 1))
-        bars.set_title("by t, at the end")
+        bars.set_title("by t, in the last stage")
     facts = {"training seed": str(log["seed"]), "epochs": str(epochs)}
     save_atomically(path, lambda file: figure.savefig(file, format="png", metadata=facts))
     caption = f"Training loss over {len(losses)} steps, on a logarithmic axis. "
     if tenths or type(epochs) is float:
         end = float(losses[-window:].mean())
         caption += f"Mean of the last {window} steps: {end:.4f}."
+        if tenths:
+            caption += " Right: the training loss of the last stage for each tenth of t."
     else:
         means = losses.reshape(epochs, -1).mean(1).tolist()
         end = means[-1]
         shown = [f"{means[i - 1]:.4f} (epoch {i})" for i in (1, 5, 10, 20) if i <= epochs]
         caption += f"Mean of an epoch: {', '.join(shown)}."
-    return Figure(path.name, caption, f"A falling curve that ends near {end:.4f}.")
+    alt = f"A falling curve that ends near {end:.4f}"
+    if tenths:
+        alt += f"; bars for ten parts of t, from {tenths[-1][0]:.3f} to {tenths[-1][-1]:.3f}"
+    return Figure(path.name, caption, f"{alt}.")
 
 
 def count_epochs(epochs: float) -> str:

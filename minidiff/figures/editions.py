@@ -34,7 +34,11 @@ def draw(part: str, edition: str, out: str | Path, **options) -> Path:
     if edition not in editions:
         raise UserError(
             f"{part} follows the editions {', '.join(editions)}, not {edition!r}"
-            + ("; Part A was the same in spring and autumn 2025: fa24" if part == "part-a" else "")
+            + (
+                "; in 2025 and spring 2026 Part A was that of fa24"
+                if part == "part-a"
+                else "; from spring 2025 on Part B is that of fa25"
+            )
         )
     out = Path(out)
     page = editions[edition][1](out=folder(out, edition), **options)
@@ -46,7 +50,10 @@ def part_a_report(out: str | Path = "out/part-a", edition: str = "fa24", **optio
     """Part A of one edition. The newer one takes weights, only, device and embeddings."""
     own = [k for k in ("image", "mask", "prompt", "compare") if options.get(k)]
     if edition != "fa24" and own:
-        raise UserError(f"{own[0].upper()} goes with the edition fa24: leave EDITION or it out")
+        raise UserError(
+            f"--{own[0]} belongs to edition fa24, and this is {edition}: leave out one of the two"
+            f" (of make {own[0].upper()}= or EDITION=)"
+        )
     if edition != "fa24":
         options = {
             k: v for k, v in options.items() if k in ("weights", "only", "device", "embeddings")

@@ -38,7 +38,7 @@ from minidiff.io.paths import DEMO, embeddings_file
 from minidiff.io.surroundings import import_matplotlib
 from minidiff.model import load
 from minidiff.studio import SEED
-from minidiff.views import Rotate, View
+from minidiff.views import Rotate, View, find_view
 
 LEVELS = (0.25, 0.5, 0.75)  # the noise levels of 1.1 to 1.4
 BLURS = {0.25: 2.5, 0.5: 1.4, 0.75: 0.8}  # sigma of the Gaussian, chosen by eye for each level
@@ -219,31 +219,36 @@ def five_samples(studio: Easel, name: str, guidance: Guidance, how: str) -> list
 
 def edits(studio: Easel) -> list[Figure]:
     """The tower and two own pictures, then one from the web and two drawings."""
-    return [
-        edit_levels(studio, "3.1-edits.png", studio.prompts.pictures),
-        edit_levels(studio, "3.1-drawings.png", studio.prompts.drawings),
-    ]
+    found = []
+    for name, what, jobs in (
+        ("3.1-edits.png", "The test picture and two others", studio.prompts.pictures),
+        ("3.1-drawings.png", "A picture from the web and two drawings", studio.prompts.drawings),
+    ):
+        neutral = [(file, studio.prompts.neutral) for file, _ in jobs]
+        found.append(edit_levels(studio, name, neutral, what))
+    return found
 
 
 def text_edits(studio: Easel) -> list[Figure]:
-    return [edit_levels(studio, "3.2-text-edits.png", studio.prompts.edits)]
+    return [edit_levels(studio, "3.2-text-edits.png", studio.prompts.edits, "Three pictures")]
 
 
-def edit_levels(studio: Easel, name: str, jobs: Sequence[tuple[str, str]]) -> Figure:
+def edit_levels(studio: Easel, name: str, jobs: Sequence[tuple[str, str]], what: str) -> Figure:
     """Every (picture, prompt) from seven starts: the pictures of one start are one batch."""
     images = torch.cat([read(studio, file) for file, _ in jobs])
     prompts = [prompt for _, prompt in jobs]
+    asked = any(prompts)  # guided by no prompt against no prompt is not guided
+    guidance = studio.cfg(prompts, W + 1) if asked else Plain(studio.cond(prompts))
     noise = studio.noise(studio.seeds(len(jobs))).draw()  # the same at every start
-    columns = [
-        walk(studio, name, interpolate(images, noise, t), studio.cfg(prompts, W + 1), t)[-1]
-        for t in STARTS
-    ]
+    columns = [walk(studio, name, interpolate(images, noise, t), guidance, t)[-1] for t in STARTS]
     rows = [
         [*(picture(column[i]) for column in columns), picture(images[i])] for i in range(len(jobs))
     ]
     heads = [*(f"t_start = {t:g}" for t in STARTS), "original"]
-    sheet = draw_grid(rows, columns=heads, rows=[f"“{p}”" for p in prompts], scale=2)
-    caption = f"From nearly noise (left) to half a picture, w = {W:g}."
+    labels = [f"“{p}”" for p in prompts] if asked else ()
+    sheet = draw_grid(rows, columns=heads, rows=labels, scale=2)
+    how = f"w = {W:g}" if asked else "no prompt and no guidance"
+    caption = f"{what}: from nearly noise (left) to half a picture, {how}."
     alt = f"{len(jobs)} pictures, each edited from seven starts that approach the original."
     return studio.save(name, sheet, caption, alt, prompt="; ".join(dict.fromkeys(prompts)))
 
@@ -252,21 +257,49 @@ def edit_levels(studio: Easel, name: str, jobs: Sequence[tuple[str, str]]) -> Fi
 
 
 def anagrams(studio: Easel) -> list[Figure]:
-    pairs, w = studio.prompts.half_turns, studio.prompts.anagram_guidance - 1
-    upright, turned, seeds = map(list, zip(*pairs))
-    turn = Rotate(180)
-    conds = studio.cond(upright), studio.cond(turned)
-    guidance = Anagram(conds, studio.cond([""] * len(seeds)), (View(), turn), w + 1)
-    x = walk(studio, "3.3", studio.noise(seeds).draw(), guidance)[-1]
-    rows = [[picture(p) for p in x], [picture(p) for p in turn.view(x)]]
-    texts = [[f"“{p}”" for p in upright], [f"“{p}”" for p in turned]]
-    sheet = draw_grid(rows, rows=["upright", "turned by 180°"], captions=texts, scale=3)
+    pairs = studio.prompts.half_turns
+    x = readings(studio, "3.3", pairs, Rotate(180))
+    texts = [[f"“{a}”" for a, _, _ in pairs], [f"“{b}”" for _, b, _ in pairs]]
     return [
-        studio.save(
-            "3.3-anagrams.png", sheet, f"Two pictures, two readings each, w = {w:g}.",
-            "Two pictures, upright and turned half round.", seed=seeds, prompts=pairs,
+        two_readings(
+            studio, "3.3-anagrams.png", x, [Rotate(180)] * 2, texts, pairs,
+            ["upright", "turned by 180°"], "Two pictures, upright and turned half round.",
         )
     ]  # fmt: skip
+
+
+def other_views(studio: Easel) -> list[Figure]:
+    """Two transformations more, which CS280A asks for."""
+    jobs = [job for job in studio.prompts.anagrams if job[2] != "rotate180"][:2]
+    views = [find_view(name) for _, _, name, _ in jobs]
+    x = torch.cat([readings(studio, "3.5", [(a, b, n)], v) for (a, b, _, n), v in zip(jobs, views)])
+    texts = [[f"“{a}”" for a, *_ in jobs], [f"{v.name}: “{j[1]}”" for v, j in zip(views, jobs)]]
+    return [
+        two_readings(
+            studio, "3.5-other-views.png", x, views, texts, jobs, ["as it is", "through the view"],
+            "Two pictures as they are, and each through a transformation of its own.",
+        )
+    ]  # fmt: skip
+
+
+def readings(studio: Easel, name: str, pairs: Sequence[tuple[str, str, int]], view: View) -> Tensor:
+    """Pictures that read as one prompt, and through the view as another."""
+    upright, turned, seeds = map(list, zip(*pairs))
+    conds, uncond = (studio.cond(upright), studio.cond(turned)), studio.cond([""] * len(seeds))
+    guidance = Anagram(conds, uncond, (View(), view), studio.prompts.anagram_guidance)
+    return walk(studio, name, studio.noise(seeds).draw(), guidance)[-1]
+
+
+def two_readings(
+    studio: Easel, name: str, x: Tensor, views: Sequence[View], texts, jobs, rows, alt: str
+) -> Figure:
+    """The pictures, under them what the views make of them, and the prompts."""
+    seen = [view.view(one[None])[0] for view, one in zip(views, x)]
+    grid = [[picture(p) for p in x], [picture(p) for p in seen]]
+    sheet = draw_grid(grid, rows=rows, captions=texts, scale=3)
+    w = studio.prompts.anagram_guidance - 1
+    caption = f"Two pictures, two readings each, w = {w:g}."
+    return studio.save(name, sheet, caption, alt, prompts=jobs)
 
 
 def hybrids(studio: Easel) -> list[Figure]:
@@ -305,7 +338,7 @@ def topics(studio: Easel) -> list[Topic]:
               "One velocity, taken for the whole rest of the way.",
               "x̂_1 = x_t + (1 − t) v(x_t, t)", "equations.x1_from_velocity"),
         topic("1.4", "The velocity", velocities,
-              "Where the network errs: at edges, and the more, the less of the picture is left.",
+              "Where the network errs: at edges; with little of the picture left, in whole parts.",
               "(1 − t) v̂   against   (1 − t) (x_1 − ε) = x_1 − x_t", "equations.linear_velocity"),
         topic("1.5", "Euler's method", from_half,
               "Many small steps commit to details that one step can only average.",
@@ -318,13 +351,16 @@ def topics(studio: Easel) -> list[Topic]:
         topic("3.1", "Image-to-image (SDEdit)", edits,
               "An earlier start is more noise and a freer edit.", start, "flow.edit"),
         topic("3.2", "Text-conditional editing", text_edits,
-              "The same with a prompt: from the prompt's own picture to a tinted original.", start),
+              "With a prompt: from the prompt's own picture to a tinted original.", start),
         topic("3.3", "Visual anagrams", anagrams,
               "Two readings: one upright, one after a half turn.",
               "v = (v_1 + turn(v_2)) / 2", "equations.anagram_estimate"),
         topic("3.4", "Hybrid images", hybrids,
               "Close up one picture; step back, or squint, and it is the other.",
               "v = lowpass(v_1) + highpass(v_2)", "equations.hybrid_estimate"),
+        topic("3.5", "More anagrams", other_views,
+              "Any transformation that keeps noise noise will do.",
+              "v = (v_1 + view^{-1}(v_2)) / 2", "views.Rotate"),
     ]  # fmt: skip
 
 

@@ -34,13 +34,17 @@ SEEDS = f"{SEED}, {SEED + 1}, ..."  # one per picture
 
 
 def main(
-    *, weights: str | Path = WEIGHTS, out: str | Path = OUT, device: str | None = None
+    *,
+    weights: str | Path = WEIGHTS,
+    out: str | Path = OUT,
+    device: str | None = None,
+    only: str | None = None,
 ) -> Path:
     """Draw all figures of Part B into `out` and write its index.html; returns the page's path.
 
     weights: a folder as training leaves it: three models, their logs, and samples/. A section that
-    is there already, drawn by this code from these files, is kept. Raises UserError when something
-    of the folder is missing.
+    is there already, drawn by this code from these files, is kept. only: the id of one section.
+    Raises UserError when something of the folder is missing.
     """
     weights, out, device = Path(weights), Path(out), choose_device(device)
     files = sorted(path for path in weights.rglob("*") if path.suffix != ".pt" and path.is_file())
@@ -53,6 +57,7 @@ def main(
         topics(weights, out, device),
         stamp=fingerprint(files, device),
         tables=quality(weights),
+        only=only,
     )
 
 
@@ -265,7 +270,7 @@ def watch(walk: Iterator[Tensor], name: str) -> tuple[Tensor, list[tuple[int, Te
     """Run a walk with a progress bar: its last pictures as a sheet, and frames as (t, sheet)."""
     frames = [
         (t, as_sheet(x))
-        for t, x in zip(range(300, -1, -1), tqdm(walk, name, total=301))
+        for t, x in zip(range(300, -1, -1), tqdm(walk, name, total=301, disable=None))
         if t % FRAME_EVERY == 0
     ]
     return frames[-1][1], frames

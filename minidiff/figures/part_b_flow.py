@@ -32,17 +32,22 @@ FRAMES = 50  # pictures in a GIF
 WALKS = (  # how few steps will do
     ("Euler, 4 steps", ode.euler_walk, 4),
     ("Euler, 10 steps", ode.euler_walk, 10),
-    ("Heun, 5 steps: 9 calls", ode.heun_walk, 5),
+    ("Heun, 5 (9 calls)", ode.heun_walk, 5),
     ("Euler, 50 steps", ode.euler_walk, 50),
 )
 
 
 def main(
-    *, weights: str | Path = WEIGHTS, out: str | Path = OUT, device: str | None = None
+    *,
+    weights: str | Path = WEIGHTS,
+    out: str | Path = OUT,
+    device: str | None = None,
+    only: str | None = None,
 ) -> Path:
     """Draw all figures of Part B's flow editions into `out`; returns its index.html.
 
-    weights: a folder as training leaves it. Raises UserError when something of it is missing.
+    weights: a folder as training leaves it. only: the id of one section. Raises UserError when
+    something of the folder is missing.
     """
     weights, out, device = Path(weights), Path(out), choose_device(device)
     files = sorted(path for path in weights.rglob("*") if path.suffix != ".pt" and path.is_file())
@@ -61,6 +66,7 @@ def main(
         topics(weights, out, device),
         stamp=fingerprint(files, device),
         tables=quality(weights),
+        only=only,
     )
 
 
@@ -78,14 +84,15 @@ def topics(weights: Path, out: Path, device: str) -> list[Topic]:
               "x_t = (1 − t) x_0 + t x_1,   L = E ‖(x_1 − x_0) − u_θ(x_t, t)‖^2",
               "equations.linear_velocity"),
         Topic("2.3", "2.3 Sampling from the time-conditioned UNet",
-              "Nobody tells it which digit to draw.",
+              "Nobody tells it which digit to draw, and some of its samples are none.",
               lambda: time_samples(model("flow-time"), weights, out), step, "equations.euler_step"),
         Topic("2.5", "2.5 Training the class-conditioned UNet",
               "One picture in ten comes without its class, so that the model can do without too.",
               lambda: [loss_curve("flow-class", weights, out / "2.5-loss.png", WINDOW)],
               "u ← c_1 u + t_1,   up_1 ← c_2 up_1 + t_2", "mnist.unet.ClassConditionalUNet"),
         Topic("2.6", "2.6 Sampling with classifier-free guidance",
-              "Every column is the digit that was asked for, in four hands.",
+              "Every column was asked for one digit; after one epoch some give none yet. The sheets"
+              " of earlier epochs were drawn while training ran, in fewer steps than the last.",
               lambda: class_samples(model("flow-class"), weights, out),
               "u = u_u + γ (u_c − u_u),   γ = 5", "equations.classifier_free_guidance"),
         Topic("2.6-steps", "2.6 How few steps will do",
@@ -154,7 +161,7 @@ def pure_noise(weights: Path, out: Path) -> list[Figure]:
 
 def time_samples(model: nn.Module, weights: Path, out: Path) -> list[Figure]:
     walk = flow.time_walk(model, seeds(20), TIME_STEPS)
-    states = list(tqdm(walk, "time samples", TIME_STEPS + 1))
+    states = list(tqdm(walk, "time samples", TIME_STEPS + 1, disable=None))
     earlier = sheets(weights, "flow-time")[:-1]
     rows = [load_sheet(path)[:2] for path in earlier] + [as_sheet(states[-1])]
     lengths = [epochs_of(path) for path in earlier] + [final_epochs(weights, "flow-time")]
@@ -184,7 +191,9 @@ def class_samples(model: nn.Module, weights: Path, out: Path) -> list[Figure]:
     asked = torch.arange(40) % 10
     walk = flow.class_walk(model, asked, seeds(40), CLASS_STEPS, GAMMA)
     every = CLASS_STEPS // FRAMES
-    states = list(islice(tqdm(walk, "class samples", CLASS_STEPS + 1), 0, None, every))
+    states = list(
+        islice(tqdm(walk, "class samples", CLASS_STEPS + 1, disable=None), 0, None, every)
+    )
     figures = []
     for path in sheets(weights, "flow-class")[:-1]:
         steps = read_png_text(path).get("steps", "?")

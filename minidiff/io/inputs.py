@@ -217,9 +217,13 @@ def timesteps_of(value, count: int, top: int = 1000) -> list[int]:
 
 
 def path_times(value, like: Tensor) -> Tensor:
-    """t of the linear path, 0 (noise) to 1 (clean), as (1 or B, 1, 1, 1) beside pictures `like`."""
+    """t of the linear path, 0 (noise) to 1 (clean), as (1 or B, 1, 1, 1) beside pictures `like`.
+
+    One picture may be wanted at several times.
+    """
     t = as_tensor(value, "t").to(like.device, like.dtype).reshape(-1)
-    if len(t) not in (1, len(like)) or not bool(((t >= 0) & (t <= 1)).all()):
+    fits = len(t) == 1 or len(like) in (1, len(t))
+    if not fits or not bool(((t >= 0) & (t <= 1)).all()):
         raise UserError(
             f"t is a time from 0 (noise) to 1 (clean), one or one for each of {len(like)} pictures,"
             f" not {t.tolist()[:8]}"
