@@ -41,8 +41,10 @@ class Defaults:
     """What a checkpoint recommends; the values here are the official pipeline's.
 
     spacing and limit are for samplers other than the pipeline's own ("ddpm"), which follows
-    scheduler_config.json; None: they follow it too. level and strength are for a second stage: how
-    much noise the small picture gets, as a timestep, and the share of the walk that is walked.
+    scheduler_config.json; None: they follow it too. The rest is for a second stage: level is how
+    much noise the small picture gets, as a timestep; strength the share of the walk that is walked;
+    outside what an inpainting step puts where nothing is made anew, the original as it is, "clean",
+    or "noised" to the level reached.
     """
 
     steps: int = 50
@@ -53,6 +55,7 @@ class Defaults:
     limit: str | None = None
     level: int = 0
     strength: float = 1.0
+    outside: str = "clean"
 
 
 OFFICIAL = Defaults()
@@ -76,7 +79,9 @@ def read_defaults(folder: Path, official: Defaults = OFFICIAL) -> Defaults:
     """The recommendation in a checkpoint's folder; what it does not say is the official one."""
     file = folder / WALK_FILE
     raw = read_json(file) if file.is_file() else {}
-    return replace(official, **read_fields(Defaults, raw, {}, set(), WALK_FILE))
+    found = replace(official, **read_fields(Defaults, raw, {}, set(), WALK_FILE))
+    check_word("outside", found.outside, ("clean", "noised"))
+    return found
 
 
 def make_plan(

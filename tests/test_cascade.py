@@ -37,14 +37,18 @@ def first(tmp_path):
     return write_tiny_checkpoint(tmp_path / "IF-I-M-v1.0")
 
 
-def walk(unet, low, level=250, told=None, seeds=(180,), **how):
+def walk(unet, low, **how):
+    return last(steps_of(unet, low, **how))
+
+
+def steps_of(unet, low, level=250, told=None, seeds=(180,), **how):
     text = values("text", (len(low), 77, 32))
     with torch.no_grad():
         cond = unet.prepare(text, level if told is None else told)
     noise = SeededNoise(list(seeds), (3, 32, 32))
     pairs = pipeline_pairs([800, 400, 100, 0])
     schedule = cosine_schedule()
-    return last(upscale(unet, schedule, low, level, pairs, Plain(cond), noise, **how))
+    return upscale(unet, schedule, low, level, pairs, Plain(cond), noise, **how)
 
 
 # --- what the network is shown ----------------------------------------------------------------
@@ -86,14 +90,29 @@ def test_level_small_picture_and_seed_all_matter(unet):
         assert not torch.allclose(base, other, atol=1e-2)
 
 
-def test_outside_the_mask_the_original_stays_as_it_is(unet):
+@pytest.mark.parametrize("outside", ["clean", "noised"])
+def test_outside_the_mask_the_original_stays_as_it_is(unet, outside):
     low, original = values("low", (1, 3, 8, 8)), values("original", (1, 3, 32, 32)).clamp(-1, 1)
     mask = torch.zeros(1, 1, 32, 32)
     mask[..., 8:20, 8:20] = 1
-    made = walk(unet, low, level=0, original=original, mask=mask, start=1)
+    made = walk(unet, low, level=0, original=original, mask=mask, start=1, outside=outside)
     keep = (mask == 0).expand_as(original)
     assert torch.equal(made[keep], original[keep])
     assert not torch.allclose(made[~keep], original[~keep], atol=1e-2)
+
+
+def test_what_the_network_sees_outside_the_mask(unet):
+    """The official second stage shows it the clean original, a checkpoint may ask for noise."""
+    low, original = values("low", (1, 3, 8, 8)), torch.full((1, 3, 32, 32), 0.5)
+    mask = torch.zeros(1, 1, 32, 32)
+    mask[..., 8:20, 8:20] = 1
+    seen = {}
+    for outside in ("clean", "noised"):
+        steps = list(steps_of(unet, low, original=original, mask=mask, outside=outside))
+        seen[outside] = [float((s.x_t - original)[..., :8, :].std()) for s in steps]
+    assert max(seen["clean"]) == 0
+    due = [float((1 - cosine_schedule().abar(s.t, like=low)) ** 0.5) for s in steps]
+    assert seen["noised"] == pytest.approx(due, abs=0.1) and len(due) > 1
 
 
 @pytest.mark.parametrize(

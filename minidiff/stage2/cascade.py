@@ -25,7 +25,7 @@ from minidiff.errors import UserError
 from minidiff.guidance import Guidance, Upscaled
 from minidiff.noise import SeededNoise
 from minidiff.plan import Defaults, read_defaults
-from minidiff.sampling import Step, denoise, noised_start, one_mask_each
+from minidiff.sampling import Step, denoise, keep_outside, noised_start, one_mask_each
 from minidiff.schedule import Pairs, Schedule
 
 # How the official pipelines walk the second stage; whatever is not one of KINDS is DRAWING.
@@ -73,6 +73,7 @@ def upscale(
     start: int = 0,
     original: Tensor | None = None,
     mask: Tensor | None = None,
+    outside: str = "clean",
     **how,
 ) -> Iterator[Step]:
     """Walk the second stage; yields a Step after each step, as `denoise` does.
@@ -82,7 +83,9 @@ def upscale(
     noise     of the large size. It is drawn for the start, for `low`, and then for the steps
     original  (B, 3, H, W), a picture that is edited: the walk begins at its noised self
     mask      with it, (B or 1, 1, H, W): 1 where the picture is made anew. Elsewhere the original
-              stays as it is, without noise, from the first step to the last
+              stays: as it is, without noise, from the first step to the last, as the official
+              pipeline has it; or, outside="noised", noised to each level, as in stage I. A network
+              that has not learned to bear clean parts in noise leaves grain beside them
     how       sampler, threshold, fixed_v: see denoise
     """
     check_low(low, noise)
@@ -91,9 +94,11 @@ def upscale(
         x = noise.draw()
     else:
         x = noised_start(original, pairs, [start] * len(original), schedule, noise)
-    if mask is not None:
+    if mask is not None and outside == "clean":
         after_step = keep_clean(original, mask)
         x = after_step(x, pairs[start][0], list(range(len(x))))
+    elif mask is not None:  # the start is noised everywhere already
+        after_step = keep_noised(original, mask, schedule, noise, end=pairs[-1][1])
     seen = noised_low(low.to(x), level, schedule, noise)
     yield from denoise(
         unet, schedule, x, pairs, Upscaled(guidance, seen), noise,
@@ -111,6 +116,18 @@ def keep_clean(original: Tensor, mask: Tensor) -> Callable[[Tensor, int, list[in
 
     def after_step(x: Tensor, t_prev: int, rows: list[int]) -> Tensor:
         return inpaint_blend(x, original[rows], mask[rows])
+
+    return after_step
+
+
+def keep_noised(
+    original: Tensor, mask: Tensor, schedule: Schedule, noise: SeededNoise, end: int
+) -> Callable[[Tensor, int, list[int]], Tensor]:
+    """As in stage I, but clean after the last step, the one to timestep `end`."""
+    noised, clean = keep_outside(original, mask, schedule, noise), keep_clean(original, mask)
+
+    def after_step(x: Tensor, t_prev: int, rows: list[int]) -> Tensor:
+        return (clean if t_prev == end else noised)(x, t_prev, rows)
 
     return after_step
 

@@ -31,6 +31,7 @@ class Enlarging(Job):
 
     low: Tensor | None = None
     level: int = 0
+    outside: str = "clean"  # of a mask: see plan.Defaults
 
     def take(self, rows: list[int]) -> "Enlarging":
         return replace(super().take(rows), low=self.low[rows])
@@ -79,8 +80,9 @@ class Upscaler(Studio):
         if job.plan.guidance == 1 and hasattr(guidance, "cond"):
             guidance = Plain(guidance.cond)  # half the work, and the same
         return Enlarging(
-            guidance, job.seeds, job.plan, [start] * len(job), original, job.mask, low, self.level
-        )
+            guidance, job.seeds, job.plan, [start] * len(job), original, job.mask, low, self.level,
+            recommended(self.model.folder, "inpainting").outside,
+        )  # fmt: skip
 
     def editing(self, picture, prompt, seeds=SEED, **how) -> Job:
         """As the first stage's; where it begins is said by `enlarging`, for all rows alike."""
@@ -116,7 +118,7 @@ class Upscaler(Studio):
         yield from upscale(
             model.fast_unet, model.schedule, job.low, job.level, job.plan.pairs, job.guidance,
             self.noise(job.seeds), start=job.starts[0], original=job.original, mask=job.mask,
-            sampler=job.plan.sampler, threshold=job.plan.limit,
+            outside=job.outside, sampler=job.plan.sampler, threshold=job.plan.limit,
         )  # fmt: skip
 
 
