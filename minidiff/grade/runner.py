@@ -1,5 +1,6 @@
 """`make grade`: the checks of each exercise in order, the first failure in words, and a hint."""
 
+import difflib
 import json as json_format
 import sys
 from collections.abc import Callable
@@ -64,7 +65,9 @@ def choose_exercises(names: str | None) -> list[Exercise]:
     wanted = [name.strip() for name in names.split(",")] if names is not None else list(known)
     for name in wanted:
         if name not in known:
-            raise UserError(f"no exercise is called {name!r}; they are: {', '.join(known)}")
+            near = difflib.get_close_matches(name, known, 3, 0.5)
+            which = f"near it: {', '.join(near)}" if near else f"they are: {', '.join(known)}"
+            raise UserError(f"no exercise is called {name!r}; {which}")
     return preload([known[name] for name in wanted])
 
 
