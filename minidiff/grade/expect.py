@@ -68,16 +68,35 @@ def same_dtype(actual: Tensor, dtype: torch.dtype, what: str) -> None:
         raise Wrong(f"{what} is {name(actual.dtype)}; it should stay {name(dtype)} as the input is")
 
 
-def equal(actual: object, expected: object, what: str) -> None:
-    """Raise Wrong unless the two are equal: for lists, names and counts."""
+def equal(actual: object, expected: object, what: str, hint: str = "", mistake: str = "") -> None:
+    """Raise Wrong unless the two are equal: for lists, names, counts, and floats up to rounding."""
     both = (list, tuple)
-    same = (
-        list(actual) == list(expected)
-        if isinstance(actual, both) and isinstance(expected, both)
-        else actual == expected
-    )
-    if not same:
-        raise Wrong(f"{what} {be(what)} {short(actual)}; {it(what)} should be {short(expected)}")
+    if isinstance(actual, both) and isinstance(expected, both):
+        actual, expected = list(actual), list(expected)
+    if agree(actual, expected):
+        return
+    sentence = f"{what} {be(what)} {short(actual)}; {it(what)} should be {short(expected)}"
+    if are_floats(actual) and are_floats(expected) and len(actual) == len(expected):
+        i = next(i for i, (a, b) in enumerate(zip(actual, expected)) if not agree(a, b))
+        got, due = apart(float(actual[i]), float(expected[i]))
+        sentence += f". The first to differ, at [{i}], is {got} where {due} is due"
+    raise Wrong(sentence, hint, mistake)
+
+
+def are_floats(given: object) -> bool:
+    """Whether it is a list of numbers, not all of them whole ones."""
+    numbers = isinstance(given, list) and all(isinstance(v, (int, float)) for v in given)
+    return numbers and any(isinstance(v, float) for v in given)
+
+
+def agree(a: object, b: object) -> bool:
+    """Whether two things are equal; floats up to the rounding of a sum of them."""
+    if isinstance(a, list) and isinstance(b, list):
+        return len(a) == len(b) and all(map(agree, a, b))
+    if isinstance(a, float) or isinstance(b, float):
+        numbers = all(isinstance(v, (int, float)) for v in (a, b))
+        return numbers and (a == b or abs(a - b) <= 1e-9 * max(1.0, abs(b)))
+    return a == b
 
 
 def must_refuse(call: Callable[[], object], what: str, accepted: str) -> None:
@@ -94,10 +113,10 @@ def must_refuse(call: Callable[[], object], what: str, accepted: str) -> None:
         raise Wrong(accepted)
 
 
-def true(condition: object, sentence: str) -> None:
+def true(condition: object, sentence: str, hint: str = "", mistake: str = "") -> None:
     """Raise Wrong with this sentence unless the condition holds."""
     if not bool(condition):
-        raise Wrong(sentence)
+        raise Wrong(sentence, hint, mistake)
 
 
 # --- words ------------------------------------------------------------------------------------

@@ -74,6 +74,37 @@ def test_ruled_draws_can_be_cut_and_know_their_generator():
     assert streams.without == {"normal": 12}
 
 
+def test_every_way_to_draw_follows_the_rule_and_honours_its_generator():
+    def seeded():
+        return torch.Generator().manual_seed(1)
+
+    ways = [
+        lambda g: torch.randn(4, 3, generator=g),
+        lambda g: torch.empty(4, 3).normal_(generator=g),
+        lambda g: torch.normal(0.0, 1.0, (4, 3), generator=g),
+        lambda g: torch.normal(torch.zeros(4, 3), 1.0, generator=g),
+        lambda g: torch.nn.init.normal_(torch.empty(4, 3), generator=g),
+    ]
+    state = torch.get_rng_state()
+    with ruled_torch():
+        normals, due = ways[0](seeded()), torch.rand(5, generator=seeded())
+    for way in ways:
+        with ruled_torch() as streams:
+            assert torch.equal(way(seeded()), normals) and not streams.without
+            assert not torch.equal(way(None), normals) and streams.without == {"normal": 12}
+    with ruled_torch():
+        assert torch.equal(torch.empty(5).uniform_(generator=seeded()), due)
+    with ruled_torch():
+        assert torch.equal(torch.empty(5).uniform_(1, to=3, generator=seeded()), 1 + 2 * due)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_the_ends_of_what_is_drawn():
+    with ruled_torch(ends=True):
+        drawn = torch.rand(64)
+    assert sorted(set(drawn.tolist())) == [0.0, 1 - 2**-24]
+
+
 # --- what is looked at ----------------------------------------------------------------------------
 
 
@@ -244,6 +275,37 @@ def test_the_line_of_an_error_is_told():
     assert "NameError" in result.message
     assert RIGHT.splitlines()[result.line - 1].startswith("    return abar")
     assert grade_text("forward_process", "x = 1\ny = (\n").line == 2
+
+
+# --- flow matching --------------------------------------------------------------------------------
+
+NOISE = "x_0 = noise_like(x_1, generator)"
+TIME = "t = torch.rand(len(x_1), device=x_1.device, generator=generator)"
+WHOLE = "whole = int((1 - t_start) / step_size - 1e-9)"
+LIST = "return [t_start + i * step_size for i in range(whole + 1)] + [1.0]"
+
+
+@pytest.mark.parametrize(
+    ("name", "edits"),
+    [
+        ("flow_velocity", [NOISE, "x_0 = torch.empty_like(x_1).normal_(generator=generator)"]),
+        ("flow_velocity", [NOISE, "x_0 = torch.normal(0.0, 1.0, x_1.shape, generator=generator)"]),
+        ("flow_velocity", [TIME, "t = torch.empty(len(x_1)).uniform_(generator=generator)"]),
+        (
+            "euler_sample",
+            [WHOLE, "times, t = [], t_start", LIST, "while t < 1 - 1e-9:\n        times.append(t)\n"
+             "        t += step_size\n    return times + [1.0]"],
+        ),
+        (
+            "euler_sample",
+            [WHOLE, "import numpy as np",
+             LIST, "return list(np.arange(t_start, 1 - 1e-9, step_size)) + [1.0]"],
+        ),
+    ],
+)  # fmt: skip
+def test_another_right_way_is_accepted(name, edits):
+    result = graded(name, *edits)
+    assert result.state == "passed", result.message
 
 
 # --- the imagined students' answers ---------------------------------------------------------------

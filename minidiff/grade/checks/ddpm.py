@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from minidiff.grade.exercises import Exercise, Part
-from minidiff.grade.expect import Wrong, close, equal, true
+from minidiff.grade.expect import Wrong, be, close, equal, true
 from minidiff.grade.inputs import RuledNoise, ruled_torch, values
 
 DDPM, EQUATIONS = "minidiff/mnist/ddpm.py", "minidiff/equations.py"
@@ -99,15 +99,15 @@ def example_trial(code, draw):
     return {"t": t, "the target": eps, "x_t": x_t}
 
 
-def honoured(generator, streams) -> None:
-    """Whoever hands in a generator wants all numbers from it."""
+def honoured(generator, streams, uniform: str = "the mask") -> None:
+    """Whoever hands in a generator wants all numbers from it. uniform: what torch.rand is for."""
     if generator is not None and streams.without:
-        kinds = {"normal": "the noise", "uniform": "the mask", "integer": "the timesteps"}
+        kinds = {"normal": "the noise", "uniform": uniform, "integer": "the timesteps"}
         what = " and ".join(kinds[kind] for kind in streams.without)
         raise Wrong(
-            f"with a generator handed in, {what} is drawn without it".replace("s is", "s are"),
+            f"with a generator handed in, {what} {be(what)} drawn without it",
             hint="The generator is not handed on: whoever seeds it would not get the same numbers "
-            "twice. torch.randn_like takes none; randn, rand and randint do.",
+            "twice. Every call that draws wants generator=generator.",
             mistake="generator-ignored",
         )
 
