@@ -3,12 +3,17 @@
 import math
 from collections.abc import Callable, Iterable
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from minidiff.grade.stub import YourTurnError
 
 REFUSED = "refused with a UserError"
+NO_TENSOR = (
+    "A tensor has been made a plain number or an array: look for .item(), float() or .numpy(). "
+    "Nothing can be trained through what they give."
+)
 
 
 class Wrong(Exception):
@@ -22,7 +27,14 @@ class Wrong(Exception):
         self.hint, self.mistake = hint, mistake
 
 
-def close(actual: object, expected: Tensor | float, what: str, tolerance: float = 1e-6) -> None:
+def close(
+    actual: object,
+    expected: Tensor | float,
+    what: str,
+    tolerance: float = 1e-6,
+    hint: str = "",
+    mistake: str = "",
+) -> None:
     """Raise Wrong unless `actual` is the tensor `expected`, up to tolerance times its size.
 
     what: what was computed, as the subject of the sentence. A number stands for a tensor of any
@@ -42,14 +54,16 @@ def close(actual: object, expected: Tensor | float, what: str, tolerance: float 
         got, due = float(actual.flatten()[worst]), float(expected.flatten()[worst])
         where = f"{place(actual, worst)}{rounded}"
         got, due = apart(got, due)
-        raise Wrong(f"{what} {be(what)} {got}{where}; {it(what)} should be {due}")
+        raise Wrong(f"{what} {be(what)} {got}{where}; {it(what)} should be {due}", hint, mistake)
 
 
 def same_kind(actual: object, expected: Tensor, what: str, finite: bool = True) -> None:
     """Raise Wrong unless `actual` is a tensor of that shape, and finite where that is due."""
     if not isinstance(actual, Tensor):
         kind = "nothing (None)" if actual is None else f"a {type(actual).__name__}"
-        raise Wrong(f"{what} {be(what)} {kind}; {it(what)} should be a tensor")
+        plain = isinstance(actual, (int, float, np.ndarray, np.generic))
+        sign = (NO_TENSOR, "not-a-tensor") if plain and not isinstance(actual, bool) else ()
+        raise Wrong(f"{what} {be(what)} {kind}; {it(what)} should be a tensor", *sign)
     if actual.shape != expected.shape:
         raise Wrong(
             f"{what} has shape {tuple(actual.shape)}; it should have {tuple(expected.shape)}"
@@ -70,12 +84,12 @@ def same_dtype(actual: Tensor, dtype: torch.dtype, what: str) -> None:
 
 def equal(actual: object, expected: object, what: str, hint: str = "", mistake: str = "") -> None:
     """Raise Wrong unless the two are equal: for lists, names, counts, and floats up to rounding."""
+    sentence = f"{what} {be(what)} {short(actual)}; {it(what)} should be {short(expected)}"
     both = (list, tuple)
     if isinstance(actual, both) and isinstance(expected, both):
         actual, expected = list(actual), list(expected)
     if agree(actual, expected):
         return
-    sentence = f"{what} {be(what)} {short(actual)}; {it(what)} should be {short(expected)}"
     if are_floats(actual) and are_floats(expected) and len(actual) == len(expected):
         i = next(i for i, (a, b) in enumerate(zip(actual, expected)) if not agree(a, b))
         got, due = apart(float(actual[i]), float(expected[i]))

@@ -94,11 +94,26 @@ def watch(function: Callable) -> Callable:
 
 
 def each(function: Callable, steps, before):
-    """The same generator, its arguments looked at after each step."""
+    """The same generator, its arguments and what it yielded looked at after each step."""
+    last: list = []
     for step in steps:
         unchanged(function, before)
+        kept(function, last)
+        last = [(part, copied(part)) for part in parts_of(step) if isinstance(part, Tensor)]
         yield step
     unchanged(function, before)
+    kept(function, last)
+
+
+def kept(function: Callable, yielded: list[tuple[Tensor, Tensor]]) -> None:
+    """Raise Wrong if a tensor that a generator has yielded is another one by now."""
+    if not all(torch.equal(now.nan_to_num(), then.nan_to_num()) for now, then in yielded):
+        raise Wrong(
+            f"{function.__name__} changes in place what it has yielded",
+            hint="Every yield hands out the same tensor, so that all states become the last one. "
+            "Make a new one in each step: x = x + h * v, not x += h * v.",
+            mistake="one-tensor-in-place",
+        )
 
 
 def snapshot(function: Callable, args, kwargs) -> list[tuple[str, object, object]]:

@@ -326,7 +326,7 @@ class Digits(Recorder):
 
     def forward(self, x, c, t, mask=None):
         super().forward(x, c, t, mask)
-        told = torch.ones(len(x)) if mask is None else mask
+        told = torch.ones(len(x)) if mask is None else mask.reshape(-1)
         told = told.to(x.dtype) * (c + 1).to(x.dtype)
         return (0.1 + 0.01 * told)[:, None, None, None] * torch.ones_like(x)
 
@@ -353,7 +353,7 @@ class Told(Answering):
     """An Answering that knows classes, and wants the mask to say which are told."""
 
     def forward(self, x, c, t, mask=None):
-        mask = torch.ones(len(x)) if mask is None else mask
+        mask = torch.ones(len(x)) if mask is None else mask.reshape(-1)
         return super().forward(x, t, mask.to(x.dtype) * (c + 1) / 5)
 
 

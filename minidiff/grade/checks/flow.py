@@ -6,10 +6,11 @@ t = 0 is noise and t = 1 is clean in all of these.
 import torch
 from torch import Tensor
 
-from minidiff.grade.checks.ddpm import Answering, Recorder, Told, clean, honoured, training_batch
+from minidiff.grade.checks import flow_signs as signs
+from minidiff.grade.checks.ddpm import Answering, Told, clean, honoured, training_batch
 from minidiff.grade.exercises import Exercise, Part
-from minidiff.grade.expect import REFUSED, close, equal, true
-from minidiff.grade.inputs import fill, ruled_torch, values
+from minidiff.grade.expect import REFUSED, close, equal, same_kind, true
+from minidiff.grade.inputs import ENDS, fill, ruled_torch, values
 
 EQUATIONS, FLOW = "minidiff/equations.py", "minidiff/mnist/flow.py"
 ODE, UNET = "minidiff/ode.py", "minidiff/mnist/unet.py"
@@ -79,14 +80,31 @@ def target_direction(code):
 @target.check("every picture has its own time in [0, 1)")
 def target_times(code):
     (_, t), _ = code.flow_example(torch.zeros(4096, 1, 1, 1, dtype=torch.float64))
-    equal(tuple(t.shape), (4096,), "the shape of t for 4096 pictures")
+    sign, due = signs.times_sign(t), (4096,)
+    equal(tuple(getattr(t, "shape", ())), due, "the shape of t for 4096 pictures", **sign)
     low, high, mean = float(t.min()), float(t.max()), float(t.double().mean())
-    true(0 <= low and high <= 1, f"t lies in {low:.3g} to {high:.3g}; it should lie in [0, 1)")
-    true(len(t.unique()) > 1000, f"t has {len(t.unique())} different values for 4096 pictures")
+    where = f"t lies in {low:.3g} to {high:.3g}; it should lie in [0, 1)"
+    true(0 <= low and high <= 1, where, **sign)
+    many = f"t has {len(t.unique())} different values for 4096 pictures"
+    many = many.replace(" 1 different values", " one value")
+    true(len(t.unique()) > 1000 and not sign, many, **sign)
     spread = float(t.double().std())
     true(
         abs(mean - 0.5) < 0.03 and abs(spread - 12**-0.5) < 0.02,
         f"t has mean {mean:.3f} and spread {spread:.3f}; a uniform one has 0.5 and 0.289",
+    )
+    reaches_both_ends(code)
+
+
+def reaches_both_ends(code) -> None:
+    """Whether the numbers nearest to 0 and 1 that torch.rand gives are kept as they are."""
+    with ruled_torch(ends=True) as streams:
+        (_, t), _ = code.flow_example(torch.zeros(64, 1, 1, 1, dtype=torch.float64))
+    low, high = float(t.min()), float(t.max())
+    true(
+        not streams.states.keys() & {"uniform none"} or (low < 1e-6 and high > 1 - 1e-6),
+        f"where torch.rand draws 0 and {ENDS[1]:.8f}, t is {low:.8g} and {high:.8g}",
+        **signs.named("time-kept-from-the-ends"),
     )
 
 
@@ -102,13 +120,19 @@ def target_noise(code):
 def target_consistent(code):
     (x_t, t), u = code.flow_example(clean())
     t = t.double().reshape(-1, 1, 1, 1)
-    close(x_t, clean() - (1 - t) * u, "x_t, from its t and its target,", 1e-5)
+    sign = signs.example_sign(clean(), x_t.double(), t, u.double())
+    close(x_t, clean() - (1 - t) * u, "x_t, from its t and its target,", 1e-5, **sign)
+    with ruled_torch(ends=True):
+        (x_t, t), u = code.flow_example(clean())
+    t = t.double().reshape(-1, 1, 1, 1)
+    sign = signs.named("time-kept-from-the-ends")
+    close(x_t, clean() - (1 - t) * u, "at t = 0 and just below 1, x_t", 1e-5, **sign)
 
 
 @target.check("the loss is the mean square, in training mode")
 def target_loss(code):
-    unet = Recorder().eval()
-    loss = float(code.time_fm_forward(unet, clean(), 50).detach())
+    unet = signs.ByTime().eval()
+    loss = signs.one_number(code.time_fm_forward(unet, clean(), 50))
     equal(unet.modes, [True], "whether the UNet was in training mode")
     due = float((clean() ** 2).mean()) + 1  # of a UNet that answers 0: pictures and noise apart
     sentence = f"a UNet that answers 0 has the loss {loss:.3g}; it should be near {due:.3g}"
@@ -164,7 +188,7 @@ def field(asked: list):
     """A velocity that depends on the place and on the time, and remembers when it was asked."""
 
     def velocity(x, t):
-        asked.append(float(t))
+        asked.append(signs.float_time(t))
         return 0.5 * x + t
 
     return velocity
@@ -174,7 +198,9 @@ def field(asked: list):
 def euler_updates(code):
     for (start, h), updates in GRIDS.items():
         times = list(code.step_times(start, h))
-        equal(len(times) - 1, updates, f"the number of updates of {h} from t = {start}")
+        too_many = len(times) > updates + 1 and abs(times[-1] - times[-2]) < 1e-9
+        sign = signs.named("step-added-by-rounding") if too_many else {}
+        equal(len(times) - 1, updates, f"the number of updates of {h} from t = {start}", **sign)
 
 
 @euler.check("the times rise from t_start and end on exactly 1")
@@ -190,9 +216,10 @@ def euler_times(code):
 
 @euler.check("the field is asked where each step begins")
 def euler_asked(code):
-    asked, times = [], [0.0, 0.25, 0.5, 1.0]
-    list(code.euler_walk(field(asked), pictures("x")[0], times))
-    equal(asked, times[:-1], "the times at which the velocity is asked")
+    asked, times = [], [0.0, 0.15, 0.5, 0.8, 1.0]
+    signs.walked(code, field(asked), pictures("x")[0], times)
+    sign = signs.asked_sign(asked, times)
+    equal(asked, times[:-1], "the times at which the velocity is asked", **sign)
 
 
 @euler.trial
@@ -227,7 +254,7 @@ def refused(function, *arguments):
 def walk_trial(code, draw):
     times = draw.rising("times", draw.choice("steps", (3, 2, 6)), 0.0, 1.0)
     asked, x = [], draw.picture("x")
-    states = list(code.euler_walk(field(asked), x, times))
+    states = signs.walked(code, field(asked), x, times)
     pictures_ = {f"the picture after step {i}": state for i, state in enumerate(states)}
     return {"the times asked": asked, "the number of pictures yielded": len(states)} | pictures_
 
@@ -254,7 +281,10 @@ conditioning = Exercise(
 def mask_of(code, p: float, n: int = 20000) -> Tensor:
     x, c = torch.zeros(n, 1, 1, 1, dtype=torch.float64), torch.zeros(n, dtype=torch.int64)
     (_, _, _, mask), _ = code.class_flow_example(x, c, p)
-    equal(tuple(mask.shape), (n,), f"the shape of the mask for {n} pictures")
+    if not isinstance(mask, Tensor):
+        same_kind(mask, torch.zeros(n), "the mask")
+    sign = signs.mask_shape_sign(mask, n)
+    equal(tuple(mask.shape), (n,), f"the shape of the mask for {n} pictures", **sign)
     return mask.double()
 
 
@@ -264,7 +294,9 @@ def conditioning_share(code):
         mask = mask_of(code, p)
         equal(sorted({*mask.tolist(), 0.0, 1.0}), [0.0, 1.0], "the values of the mask")
         share = 1 - float(mask.mean())
-        true(abs(share - p) < 0.02, f"with p_uncond = {p}, a share of {share:.3f} is dropped")
+        right = abs(share - p) < 0.02
+        sign = {} if right else signs.one_mask_sign([mask_of(code, 0.5, 8) for _ in range(40)])
+        true(right, f"with p_uncond = {p}, a share of {share:.3f} is dropped", **sign)
     x, c = torch.zeros(20000, 1, 1, 1, dtype=torch.float64), torch.zeros(20000, dtype=torch.int64)
     (_, _, t, mask), _ = code.class_flow_example(x, c, 0.3)
     when = float(t.double()[mask.double() == 0].mean())
@@ -275,8 +307,8 @@ def conditioning_share(code):
 
 @conditioning.check("the loss is the mean square, in training mode")
 def conditioning_loss(code):
-    unet = Recorder().eval()
-    code.class_fm_forward(unet, clean(), torch.arange(64) % 10)
+    unet = signs.ByClass().eval()
+    signs.one_number(code.class_fm_forward(unet, clean(), torch.arange(64) % 10))
     equal(unet.modes, [True], "whether the UNet was in training mode")
 
 
@@ -337,15 +369,22 @@ def guidance_w(code):
 
 @guidance.check("both velocities come from one call, masked and told")
 def guidance_calls(code):
-    unet, c = Recorder().eval(), torch.tensor([2, 7])
-    code.guided_velocity(unet, c, 5.0, values("x", 2, 1, 4, 4), 0.3)
-    equal(len(unet.calls), 1, "the number of calls for one step")
+    unet, digits = signs.ByClass().eval(), torch.tensor([2, 7])
+    code.guided_velocity(unet, digits, 5.0, values("x", 2, 1, 4, 4), 0.3)
+    sign = signs.named("two-calls-a-step") if len(unet.calls) > 1 else {}
+    equal(len(unet.calls), 1, "the number of calls for one step", **sign)
     x, c, t, mask = unet.calls[0]
     equal(len(x), 4, "the pictures in a call for 2 samples")
-    equal(sorted(mask.flatten().long().tolist()), [0, 0, 1, 1], "the masks of a call, sorted,")
-    equal(sorted(c.tolist()), [2, 2, 7, 7], "the digits of a call, sorted,")
+    told = sorted(mask.double().tolist())
+    sign = signs.masks_sign(digits, c, mask)
+    equal([int(m) if m in (0, 1) else m for m in told], [0, 0, 1, 1], "the masks of a call", **sign)
+    a_digit = bool(((c >= 0) & (c <= 9)).all()) and not c.is_floating_point()
+    sign = signs.named("a-digit-for-the-mask")
+    true(a_digit, f"the digits of a call are {c.tolist()}; they should be 0 to 9", **sign)
+    equal(sorted(c[mask == 1].tolist()), [2, 7], "the digits of a call that are told, sorted,")
     equal(tuple(t.shape), (4,), "the shape of t in a call for 2 samples")
-    close(t.double(), 0.3, "the time of the call", 1e-6)
+    sign = signs.named("flow-time-as-index") if float(t.max()) > 1 else {}
+    close(t.double(), 0.3, "the time of the call", 1e-6, **sign)
 
 
 @guidance.trial
