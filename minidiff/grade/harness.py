@@ -111,7 +111,7 @@ def kept(function: Callable, yielded: list[tuple[Tensor, Tensor]]) -> None:
         raise Wrong(
             f"{function.__name__} changes in place what it has yielded",
             hint="Every yield hands out the same tensor, so that all states become the last one. "
-            "Make a new one in each step: x = x + h * v, not x += h * v.",
+            "Make a new one in each step, as x = x + a does, and x += a or x.copy_(a) does not.",
             mistake="one-tensor-in-place",
         )
 
@@ -193,8 +193,9 @@ def run_trial(trial: Callable, code: object, round_: int) -> Run:
         given = trial(code, run.draw)
         run.outputs = given if isinstance(given, dict) else {"the result": given}
         run.touched = next((k for k, v in random_states().items() if v != before[k]), "")
-        if run.touched == "torch" and run.draw.said.get(A_GENERATOR) is False:
-            run.touched = ""  # it is torch's own that the code is to draw from
+        drawn_from = run.draw.said.get(A_GENERATOR) is False and torch.initial_seed() == round_
+        if run.touched == "torch" and drawn_from:  # which is right where none is handed in
+            run.touched = ""
     except Exception as error:
         run.error = error
     return run

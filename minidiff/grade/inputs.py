@@ -110,11 +110,14 @@ class Streams:
     def __init__(self, ends: bool = False):
         self.states: dict[str, np.random.RandomState] = {}
         self.without: dict[str, int] = {}
+        self.seeds: set[int] = set()  # of the generators that were drawn from
         self.ends = ends
 
     def state(self, kind: str, generator: torch.Generator | None, shape) -> np.random.RandomState:
         if generator is None:
             self.without[kind] = self.without.get(kind, 0) + math.prod(shape)
+        else:
+            self.seeds.add(generator.initial_seed())
         key = f"{kind} {'none' if generator is None else generator.initial_seed()}"
         return self.states.setdefault(key, state(key))
 
@@ -159,6 +162,9 @@ class InPlace:
         drawn = self.streams.uniforms(*x.shape, generator=generator)
         return x.copy_(low + (high - low) * drawn)
 
+    def random_(self, x: Tensor, *ends, generator=None) -> Tensor:
+        return x.copy_(self.streams.integers(*ends, x.shape, generator=generator))
+
     def bernoulli(self, chance: Tensor, p=None, *, generator=None, **_) -> Tensor:
         drawn = self.streams.uniforms(*chance.shape, generator=generator)
         return (drawn < (chance if p is None else p)).to(chance.dtype)
@@ -197,6 +203,7 @@ def ruled_torch(ends: bool = False):
         "bernoulli": filled.bernoulli,
         "Tensor.normal_": method(filled.normal_),
         "Tensor.uniform_": method(filled.uniform_),
+        "Tensor.random_": method(filled.random_),
         "Tensor.bernoulli": method(filled.bernoulli),
         "Tensor.bernoulli_": method(filled.bernoulli_),
     }

@@ -308,6 +308,62 @@ def test_another_right_way_is_accepted(name, edits):
     assert result.state == "passed", result.message
 
 
+LOSS = "squared_error(unet, flow_example(x_1))"
+STEP = "euler_step(x, velocity(x, t), t_next - t)"
+TOLD = "told = torch.cat([torch.zeros_like(c), torch.ones_like(c)])"
+DIGITS = "torch.cat([c, c])"
+
+
+@pytest.mark.parametrize(
+    ("name", "mistake", "edits"),
+    [
+        ("flow_velocity", "not-a-tensor", [LOSS, f"{LOSS}.item()"]),
+        ("flow_velocity", "not-a-tensor", [LOSS, f"{LOSS}.detach().numpy()"]),
+        ("flow_velocity", "sum-for-mean", [LOSS, f"{LOSS} * x_1.numel()"]),
+        ("flow_velocity", "sum-for-mean", [LOSS, f"{LOSS} * x_1[0].numel()"]),
+        ("flow_velocity", "time-as-index", [TIME, "t = torch.randint(0, 50, (len(x_1),))"]),
+        ("flow_velocity", "time-on-a-grid", [TIME, "t = torch.linspace(0, 1, len(x_1))"]),
+        (
+            "flow_velocity",
+            "one-time-per-batch",
+            [TIME, "t = torch.rand((), generator=generator).repeat(len(x_1))"],
+        ),
+        ("flow_velocity", "time-kept-from-the-ends", [TIME, f"{TIME} * 0.99 + 0.005"]),
+        ("flow_velocity", "own-random-numbers", [TIME, f"torch.manual_seed(0)\n    {TIME}"]),
+        ("flow_velocity", "generator-ignored", [TIME, "t = torch.empty(len(x_1)).uniform_()"]),
+        ("euler_sample", "one-tensor-in-place", [f"x = {STEP}", f"x = x.copy_({STEP})",
+                                                 "    yield x", "    x = x + 0\n    yield x"]),
+        ("euler_sample", "several-velocities-a-step",
+         [STEP, "x + (t_next - t) / 2 * (velocity(x, t) + velocity(x, t_next))"]),
+        ("euler_sample", "asked-with-a-tensor",
+         ["velocity(x, t)", "velocity(x, x.new_tensor([t]))"]),
+        ("euler_sample", "only-the-last-picture",
+         ["    yield x\n    for", "    for", "        yield x", "    return x"]),
+        ("flow_conditioning", "own-random-numbers",
+         ["flow_example(x_1, generator)", "flow_example(x_1, torch.Generator().manual_seed(0))"]),
+        ("flow_guidance", "a-digit-for-the-mask",
+         [TOLD, "told = torch.ones(2 * len(c))", DIGITS, "torch.cat([0 * c + 10, c])"]),
+        ("flow_guidance", "a-digit-for-the-mask", [DIGITS, "torch.cat([0 * c - 1, c])"]),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_named_by_what_it_does(name, mistake, edits):
+    result = graded(name, *edits)
+    assert (result.state, result.mutation) == ("failed", mistake), result.message
+
+
+@pytest.mark.parametrize(
+    "edits",
+    [
+        [TOLD, f"{TOLD}[:, None]"],
+        ["times, told", "t=times, mask=told"],
+        [DIGITS, "torch.cat([0 * c, c])"],
+    ],
+)
+def test_a_call_that_the_unet_takes_is_accepted(edits):
+    result = graded("flow_guidance", *edits)
+    assert result.state == "passed", result.message
+
+
 # --- the imagined students' answers ---------------------------------------------------------------
 
 

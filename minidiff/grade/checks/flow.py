@@ -133,7 +133,8 @@ def target_consistent(code):
 def target_loss(code):
     unet = signs.ByTime().eval()
     loss = signs.one_number(code.time_fm_forward(unet, clean(), 50))
-    equal(unet.modes, [True], "whether the UNet was in training mode")
+    sign = signs.named("flow-trained-in-eval-mode")
+    equal(unet.modes, [True], "the UNet's training mode when it is asked", **sign)
     due = float((clean() ** 2).mean()) + 1  # of a UNet that answers 0: pictures and noise apart
     sentence = f"a UNet that answers 0 has the loss {loss:.3g}; it should be near {due:.3g}"
     true(abs(loss - due) < 0.2 * due, sentence)
@@ -156,7 +157,7 @@ def example_trial(code, draw):
 
 @target.trial
 def loss_trial(code, draw):
-    x_1, unet = training_batch(draw)[0], Answering()
+    x_1, unet = training_batch(draw, handed=False)[0], Answering()
     unet.train(draw.choice("in training before", (True, False)))
     with ruled_torch():
         loss = code.time_fm_forward(unet, x_1, *draw.choice("num_ts", ((), (7,), (300,))))
@@ -181,7 +182,14 @@ euler = Exercise(
         Part(ODE, "euler_walk"),
     ],
 )
-GRIDS = {(0.0, 0.02): 50, (0.5, 0.02): 25, (0.93, 0.02): 4, (0.0, 1.0): 1, (0.25, 0.1): 8}
+GRIDS = {
+    (0.0, 0.02): 50,
+    (0.5, 0.02): 25,
+    (0.93, 0.02): 4,
+    (0.0, 1.0): 1,
+    (0.25, 0.1): 8,
+    (0.0, 0.1): 10,
+}
 
 
 def field(asked: list):
@@ -189,7 +197,7 @@ def field(asked: list):
 
     def velocity(x, t):
         asked.append(signs.float_time(t))
-        return 0.5 * x + t
+        return x.cos() + t
 
     return velocity
 
@@ -198,8 +206,7 @@ def field(asked: list):
 def euler_updates(code):
     for (start, h), updates in GRIDS.items():
         times = list(code.step_times(start, h))
-        too_many = len(times) > updates + 1 and abs(times[-1] - times[-2]) < 1e-9
-        sign = signs.named("step-added-by-rounding") if too_many else {}
+        sign = signs.steps_sign(times, start, h)
         equal(len(times) - 1, updates, f"the number of updates of {h} from t = {start}", **sign)
 
 
@@ -207,10 +214,13 @@ def euler_updates(code):
 def euler_times(code):
     for start, h in GRIDS:
         times = [float(t) for t in code.step_times(start, h)]
-        close(torch.tensor(times[0]), start, f"the first time from t = {start}")
-        true(times[-1] == 1, f"from t = {start}, the last time is {times[-1]!r}; it should be 1.0")
+        sign = signs.steps_sign(times, start, h)
+        close(torch.tensor(times[0]), start, f"the first time from t = {start}", **sign)
+        last = f"from t = {start}, the last time is {times[-1]!r}; it should be 1.0"
+        true(times[-1] == 1, last, **sign)
         steps = [round(b - a, 9) for a, b in zip(times[:-1], times[1:])]
-        true(set(steps[:-1]) <= {h}, f"from t = {start}, not every step before the last is {h}")
+        even = f"from t = {start}, not every step before the last is {h}"
+        true(set(steps[:-1]) <= {h}, even, **sign)
         true(0 < steps[-1] <= h, f"from t = {start}, the last step is {steps[-1]:g}, not 0 to {h}")
 
 
@@ -279,12 +289,13 @@ conditioning = Exercise(
 
 
 def mask_of(code, p: float, n: int = 20000) -> Tensor:
-    x, c = torch.zeros(n, 1, 1, 1, dtype=torch.float64), torch.zeros(n, dtype=torch.int64)
-    (_, _, _, mask), _ = code.class_flow_example(x, c, p)
+    x, c = torch.zeros(n, 1, 1, 1, dtype=torch.float64), torch.full((n,), 3)
+    (_, got, _, mask), _ = code.class_flow_example(x, c, p)
     if not isinstance(mask, Tensor):
         same_kind(mask, torch.zeros(n), "the mask")
     sign = signs.mask_shape_sign(mask, n)
     equal(tuple(mask.shape), (n,), f"the shape of the mask for {n} pictures", **sign)
+    signs.same_digits(got, c)
     return mask.double()
 
 
@@ -300,16 +311,31 @@ def conditioning_share(code):
     x, c = torch.zeros(20000, 1, 1, 1, dtype=torch.float64), torch.zeros(20000, dtype=torch.int64)
     (_, _, t, mask), _ = code.class_flow_example(x, c, 0.3)
     when = float(t.double()[mask.double() == 0].mean())
-    true(0.45 < when < 0.55, f"classes are dropped at t = {when:.2f} on average, not at any t")
+    sign = signs.named("flow-mask-of-time") if t.is_floating_point() else {}
+    true(
+        0.45 < when < 0.55, f"classes are dropped at t = {when:.2f} on average, not at any", **sign
+    )
+    small_batches(code)
     close(mask_of(code, 0.0, 200), 1.0, "the mask for p_uncond = 0")
     close(mask_of(code, 1.0, 200), 0.0, "the mask for p_uncond = 1")
+
+
+def small_batches(code) -> None:
+    """Whether each picture has its own chance: 8 at a time, often."""
+    sign = signs.named("mask-not-drawn")
+    masks = [mask_of(code, 0.5, 8) for _ in range(40)]
+    true(len({tuple(m.tolist()) for m in masks}) > 1, "the mask is the same every time", **sign)
+    share = 1 - float(torch.cat([mask_of(code, 0.1, 8) for _ in range(100)]).mean())
+    few = f"with p_uncond = 0.1, a share of {share:.3f} is dropped from batches of 8"
+    true(abs(share - 0.1) < 0.06, few, **sign)
 
 
 @conditioning.check("the loss is the mean square, in training mode")
 def conditioning_loss(code):
     unet = signs.ByClass().eval()
     signs.one_number(code.class_fm_forward(unet, clean(), torch.arange(64) % 10))
-    equal(unet.modes, [True], "whether the UNet was in training mode")
+    sign = signs.named("class-flow-in-eval-mode")
+    equal(unet.modes, [True], "the UNet's training mode when it is asked", **sign)
 
 
 @conditioning.trial
@@ -338,7 +364,7 @@ def class_example_trial(code, draw):
 
 @conditioning.trial
 def class_loss_trial(code, draw):
-    (x_1, c, _), unet = training_batch(draw), Told()
+    (x_1, c, _), unet = training_batch(draw, handed=False), Told()
     unet.train(draw.choice("in training before", (True, False)))
     more = draw.choice("p_uncond, num_ts", ((0.0,), (1.0, 7), (1.0,), (0.0, 50)))
     with ruled_torch():
@@ -382,7 +408,8 @@ def guidance_calls(code):
     sign = signs.named("a-digit-for-the-mask")
     true(a_digit, f"the digits of a call are {c.tolist()}; they should be 0 to 9", **sign)
     equal(sorted(c[mask == 1].tolist()), [2, 7], "the digits of a call that are told, sorted,")
-    equal(tuple(t.shape), (4,), "the shape of t in a call for 2 samples")
+    sign = signs.named("times-of-half-the-call")
+    equal(tuple(t.shape), (4,), "the shape of t in a call for 2 samples", **sign)
     sign = signs.named("flow-time-as-index") if float(t.max()) > 1 else {}
     close(t.double(), 0.3, "the time of the call", 1e-6, **sign)
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from minidiff.grade.checks.ddpm import Recorder
-from minidiff.grade.expect import Wrong, agree, same_kind
+from minidiff.grade.expect import Wrong, agree, same_kind, short
 from minidiff.grade.mistakes.catalogue import CATALOGUE
 
 Sign = dict[str, str]
@@ -28,7 +28,8 @@ def times_sign(t: object) -> Sign:
     t = t.double()
     if bool((t == t.round()).all()) and float(t.max()) > 1:
         return named("time-as-index")
-    gap = float(t.unique().diff().min())
+    gaps = t.unique().diff()
+    gap = float(gaps[gaps < 1.5 * gaps.min()].mean())
     if gap > 1e-5 and bool(((t / gap) - (t / gap).round()).abs().max() < 0.01):
         return named("time-on-a-grid")
     return {}
@@ -91,7 +92,13 @@ def float_time(t: object) -> float:
 
 def walked(code, velocity, x: Tensor, times: list[float]) -> list[Tensor]:
     """All pictures of an Euler walk. Wrong for one that is not a picture after each step."""
-    walk, due = code.euler_walk(velocity, x, times), f"{len(times)} pictures"
+    asked: list = []
+
+    def counted(x, t):
+        asked.append(t)
+        return velocity(x, t)
+
+    walk, due = code.euler_walk(counted, x, times), f"{len(times)} pictures"
     if walk is None or (isinstance(walk, Tensor) and walk.ndim <= x.ndim):
         what = "nothing (None)" if walk is None else "one picture"
         sentence = f"euler_walk gives {what}; it should yield {due}"
@@ -101,10 +108,36 @@ def walked(code, velocity, x: Tensor, times: list[float]) -> list[Tensor]:
         sentence = f"euler_walk yields 1 picture; it should yield {due}"
         raise Wrong(sentence, **named("only-the-last-picture"))
     places = {state.data_ptr() for state in states if isinstance(state, Tensor)}
-    if len(places) < len(states) and all(isinstance(state, Tensor) for state in states):
+    whole = len(states) == len(times)
+    if whole and len(places) < len(states) and all(isinstance(state, Tensor) for state in states):
         sentence = f"euler_walk yields the same tensor again; it should yield {due} of their own"
         raise Wrong(sentence, **named("one-tensor-in-place"))
+    if len(states) == len(asked) == len(times) - 1 and states[0] is x:
+        sentence = f"euler_walk yields {len(states)} pictures; it should yield {due}"
+        raise Wrong(sentence, **named("walk-keeps-its-end"))
     return states
+
+
+def steps_sign(times: list[float], start: float, h: float) -> Sign:
+    """Of the times that step_times gives."""
+    steps = [b - a for a, b in zip(times[:-1], times[1:])]
+    if not steps:
+        return {}
+    if abs(steps[-1]) < 1e-9:
+        return named("step-added-by-rounding")
+    if abs(times[0]) < 1e-9 < start:
+        return named("steps-from-zero")
+    if times[-1] < 1 - 1e-6:
+        return named("flow-last-step-left-out")
+    if times[-1] > 1 + 1e-6:
+        return named("last-step-overshoots")
+    if abs(times[-1] - 1) > 0:
+        return named("last-time-not-1")
+    even = max(steps) - min(steps) < 1e-6
+    if even and abs(steps[0] - h) > 1e-6:
+        return named("steps-all-alike")
+    near = all(abs(step - h) < 1e-6 for step in steps[:-1])
+    return named("times-in-float32") if near else {}
 
 
 # --- losses and masks -----------------------------------------------------------------------------
@@ -126,6 +159,15 @@ def mask_shape_sign(mask: Tensor, n: int) -> Sign:
     return named("mask-not-per-picture") if mask.numel() > n or mask.ndim > 1 else {}
 
 
+def same_digits(got: object, c: Tensor) -> None:
+    """Raise Wrong if other digits are handed on than came in: no digit says that none is told."""
+    whole = isinstance(got, Tensor) and got.shape == c.shape and not got.is_floating_point()
+    if whole and not torch.equal(got.long(), c):
+        other = sorted({*got.tolist()} - {*c.tolist()})
+        sentence = f"digits are handed on as {short(other)} that came as {c.unique().tolist()}"
+        raise Wrong(sentence, **named("mask-on-the-digits"))
+
+
 def one_mask_sign(masks: list[Tensor]) -> Sign:
     """Of the masks of many small batches, drawn with chance .5."""
     alike = all(len(mask.unique()) == 1 for mask in masks)
@@ -135,6 +177,11 @@ def one_mask_sign(masks: list[Tensor]) -> Sign:
 
 def masks_sign(told: Tensor, c: Tensor, mask: Tensor) -> Sign:
     """Of the call of a UNet about the digits `told` twice, whose masks are not 0 and 1."""
+    if not bool(((mask == 0) | (mask == 1)).all()):
+        hint = (
+            "A mask is 1 where the digit is told and 0 where it is not; guidance mixes velocities."
+        )
+        return {"hint": hint, "mistake": "mask-between"}
     other = sorted(c.tolist()) != sorted([*told.tolist()] * 2)
     return named("a-digit-for-the-mask") if other and bool((mask == 1).all()) else {}
 
@@ -166,6 +213,8 @@ class ByClass(Recorder):
             order = ", ".join(["x_t", *kinds])
             sentence = f"the UNet is called with {order}; it should be x_t, c, t, mask"
             raise Wrong(sentence, **named("call-in-another-order"))
+        t = t.reshape(-1)
+        t = t.expand(len(x)) if len(t) == 1 else t  # as the UNet does
         return super().forward(x, c, t, mask.reshape(-1))
 
 

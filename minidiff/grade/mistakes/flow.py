@@ -169,7 +169,7 @@ FLOW_VERSIONS = [
         new="(linear_path(x_1, x_0, 1 - t[:, None, None, None]), t)",
         caught_by=CONSISTENT,
         hint="The UNet is told t for a picture that was mixed at 1 - t.",
-        picture="Samples are noise: at t = 0 the network expects a clean picture.",
+        picture="Recognisable grey digits in static: at t = 0 the network expects a clean picture.",
     ),
     target(
         name="one-time-per-batch",
@@ -185,16 +185,16 @@ FLOW_VERSIONS = [
         new="    t = torch.randint(0, 50, (len(x_1),), device=x_1.device).to(x_1.dtype)\n    x_0",
         caught_by=TIMES,
         hint="t is the index of a step; it should be a time in [0, 1), drawn with torch.rand.",
-        picture="A low loss at once, since the target does not depend on t and shows in x_t far "
-        "beyond the path's end; no usable samples.",
+        picture="The UNet refuses such times. One that takes them has a loss of 0.1 after 60 "
+        "steps, since x_t so far beyond the path's end shows the target; its samples stay noise.",
     ),
     target(
         name="time-on-a-grid",
         old=DRAWN,
         new="    t = torch.randint(0, 50, (len(x_1),), device=x_1.device) / 50\n    x_0",
         caught_by=TIMES,
-        hint="t is one of a few times on a grid, an index divided by their number; it should be "
-        "any time in [0, 1), drawn with torch.rand.",
+        hint="The times stand on a grid, as an index divided by a number does; t should be any "
+        "time in [0, 1), drawn with torch.rand.",
         picture="Hardly any difference with the same number of steps; with others the network is "
         "asked between the times that it knows.",
     ),
@@ -214,7 +214,7 @@ FLOW_VERSIONS = [
         caught_by=CONSISTENT,
         hint="The noise in the target is another than the one in x_t: draw it once, and use it "
         "for both.",
-        picture="A loss that stays above 1, and one grey mean of all digits.",
+        picture="A loss that stays above 1, and samples that keep all their noise.",
     ),
     target(
         name="told-another-time",
@@ -222,7 +222,7 @@ FLOW_VERSIONS = [
         new="t[:, None, None, None]), torch.rand_like(t)), linear",
         caught_by=CONSISTENT,
         hint="The UNet is told another time than the one at which x_t was mixed: draw t once.",
-        picture="Samples as of a network that is told no time.",
+        picture="Samples as of a network that is told no time: it learns not to look at it.",
     ),
     target(
         name="time-normal",
@@ -332,7 +332,7 @@ FLOW_VERSIONS = [
         new=WALK.replace("velocity(x, t)", "velocity(x, t_next)"),
         caught_by=ASKED,
         hint="The velocity is asked at the time where the step ends, of a picture where it begins.",
-        picture="Slightly soft; at the last step the network is asked beyond what it learned.",
+        picture="Hardly any difference with 50 steps.",
     ),
     euler(
         name="asked-half-way",
@@ -341,7 +341,7 @@ FLOW_VERSIONS = [
         caught_by=ASKED,
         hint="The velocity is asked at a time half-way through the step, of a picture where the "
         "step begins.",
-        picture="Hardly any difference.",
+        picture="Hardly any difference with 50 steps.",
     ),
     euler(
         name="asked-with-a-tensor",
@@ -362,7 +362,7 @@ FLOW_VERSIONS = [
         + WALK.replace("(x, t)", "(x, float(i))"),
         caught_by=ASKED,
         hint="The velocity is asked at the number of the step; it should be the time, times[i].",
-        picture="Noise and blots: from the second step on the network is told times beyond 1.",
+        picture="None: the UNet refuses times beyond 1, which begin with the third step.",
     ),
     euler(
         name="walk-assumes-even-times",
@@ -394,7 +394,7 @@ FLOW_VERSIONS = [
         new=LOOP.replace("zip(times[:-1], times[1:])", "zip(times, [*times[1:], times[-1]])"),
         caught_by=ASKED,
         hint="There is one step too many, at the last time: n times make n - 1 steps.",
-        picture="Too much contrast, or none if the step has no length: a call is wasted.",
+        picture="Hardly any difference; one call of the network is wasted.",
     ),
     euler(
         name="walk-stops-early",
@@ -411,8 +411,41 @@ FLOW_VERSIONS = [
         + "        x += (t_next - t) * velocity(x, t)\n        yield x\n",
         caught_by=ASKED,
         hint="Every yield hands out the same tensor, so that all states become the last one. Make "
-        "a new one in each step: x = x + h * v, not x += h * v.",
+        "a new one in each step, as x = x + a does, and x += a or x.copy_(a) does not.",
         picture="The strip of states shows the last picture everywhere.",
+    ),
+    euler(
+        name="walk-keeps-its-end",
+        old=STEPS,
+        new=LOOP + f"        x = {WALK}\n        if t_next < times[-1]:\n            yield x\n",
+        caught_by=ASKED,
+        hint="The last picture is not yielded: the walk ends with the one at t = 1.",
+        picture="A thin layer of noise is left.",
+    ),
+    euler(
+        name="last-time-not-1",
+        old=LIST,
+        new=LIST.replace("[1.0]", "[1.0 - 1e-9]"),
+        caught_by=RISE,
+        hint="The list comes near 1 and does not end on it: put 1.0 itself at its end.",
+        picture="None to be seen.",
+    ),
+    euler(
+        name="times-in-float32",
+        old=LIST,
+        new="    import torch\n\n"
+        + LIST.replace("return [", "return torch.tensor([").replace("1)]", "1)]).tolist()"),
+        caught_by=RISE,
+        hint="These are the times as float32 keeps them: make them of Python's floats.",
+        picture="None to be seen.",
+    ),
+    euler(
+        name="start-not-checked",
+        old="    check_start(t_start)\n    if not 0 < step_size <= 1:",
+        new="    if not 0 < step_size <= 1:",
+        caught_by=REFERENCE,
+        hint="Nothing refuses a t_start below 0, or from 1 on: check_start does.",
+        picture="None.",
     ),
     euler(
         name="only-the-last-picture",
@@ -530,7 +563,7 @@ FLOW_VERSIONS = [
         old=MASK,
         new="mask = t >= p_uncond",
         caught_by=SHARE,
-        hint="The class is dropped where t is small, not by chance: sampling begins just there.",
+        hint="Whether the class is dropped depends on t; it should be a chance of its own.",
         picture="The first steps know no unconditional velocity of later times.",
     ),
     conditioning(
@@ -541,7 +574,7 @@ FLOW_VERSIONS = [
         caught_by=SHARE,
         hint="The whole batch shares one mask: every picture's class is dropped by a chance of "
         "its own.",
-        picture="A loss that jumps when all classes are dropped at once; samples hardly differ.",
+        picture="None to be expected: over many batches the same share is dropped.",
     ),
     conditioning(
         name="mask-not-per-picture",
@@ -551,6 +584,25 @@ FLOW_VERSIONS = [
         hint="The mask is one number for each picture, (N,); the UNet itself drops the whole "
         "class vector with it.",
         picture="None: the UNet refuses such a mask.",
+    ),
+    conditioning(
+        name="mask-not-drawn",
+        old=MASK,
+        new="mask = torch.arange(len(c), device=x_1.device) >= p_uncond * len(c)",
+        caught_by=SHARE,
+        hint="The mask drops a fixed part of the batch; each picture's class is dropped by a "
+        "chance of its own, drawn anew.",
+        picture="None to be seen in large batches that are shuffled.",
+    ),
+    conditioning(
+        name="mask-on-the-digits",
+        old=MASK,
+        new=MASK + "\n    c = c * mask",
+        caught_by=SHARE,
+        hint="The digits themselves are changed, so that another digit is told; hand c on as it "
+        "came, for the mask alone says where none is told.",
+        picture="Hardly any difference, for the mask drops what was changed; without it the "
+        "digit 0 stands for no digit.",
     ),
     conditioning(
         name="call-in-another-order",
@@ -638,7 +690,7 @@ FLOW_VERSIONS = [
         new="u_cond, u_uncond = unet(",
         caught_by=REFERENCE,
         hint="The two halves of the answer have changed places.",
-        picture="Blots: guidance pushes away from the digit.",
+        picture="Bold strokes of other digits: guidance pushes away from the one asked for.",
     ),
     guidance(
         name="flow-always-told",
@@ -667,7 +719,15 @@ FLOW_VERSIONS = [
         caught_by=CALLS,
         hint="The unconditional velocity is asked with a digit of its own, such as 0 or 10; what "
         "says that there is no digit is a mask of 0.",
-        picture="Digits pushed away from one of them, or an error where it is none.",
+        picture="Digits of the right kind, pushed away from a 0; with a 10, an error.",
+    ),
+    guidance(
+        name="times-of-half-the-call",
+        old="times = torch.full((2 * len(x),), t, device=x.device)",
+        new="times = torch.full((len(x),), t, device=x.device)",
+        caught_by=CALLS,
+        hint="One call asks about every sample twice, so it wants two times for each.",
+        picture="None: the UNet refuses.",
     ),
     guidance(
         name="two-calls-a-step",
@@ -687,7 +747,7 @@ FLOW_VERSIONS = [
         new="times = torch.full((2 * len(x),), 300 * t, device=x.device)",
         caught_by=CALLS,
         hint="The UNet is told the number of the step; it learned times in [0, 1].",
-        picture="Noise from the second step on.",
+        picture="None: the UNet refuses times beyond 1. One that takes them gives white squares.",
     ),
     guidance(
         name="flow-time-reversed-in-sampling",
@@ -695,7 +755,8 @@ FLOW_VERSIONS = [
         new="times = torch.full((2 * len(x),), 1 - t, device=x.device)",
         caught_by=CALLS,
         hint="The UNet is told 1 - t: time runs from noise at 0 to clean at 1 here.",
-        picture="Noise: at the start the network believes the picture to be clean.",
+        picture="Recognisable grey digits in static: at the start the network believes the picture "
+        "to be clean.",
     ),
     # three languages
     languages(
