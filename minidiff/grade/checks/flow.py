@@ -316,6 +316,11 @@ def conditioning_share(code):
         0.45 < when < 0.55, f"classes are dropped at t = {when:.2f} on average, not at any", **sign
     )
     small_batches(code)
+    (x_t, _, t, _), u = code.class_flow_example(clean(), torch.arange(64) % 10, 0.5)
+    if t.is_floating_point() and u.shape == x_t.shape == clean().shape and t.shape == (64,):
+        t = t.double().reshape(-1, 1, 1, 1)
+        sign = signs.example_sign(clean(), x_t.double(), t, u.double())
+        true(not sign, "x_t, its t and its target do not belong together", **sign)
     close(mask_of(code, 0.0, 200), 1.0, "the mask for p_uncond = 0")
     close(mask_of(code, 1.0, 200), 0.0, "the mask for p_uncond = 1")
 

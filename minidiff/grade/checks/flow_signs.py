@@ -26,17 +26,21 @@ def times_sign(t: object) -> Sign:
     if not isinstance(t, Tensor) or len(t.unique()) == 1:
         return named("one-time-per-batch")
     t = t.double()
+    if not bool(t.isfinite().all()):
+        return {}
     if bool((t == t.round()).all()) and float(t.max()) > 1:
         return named("time-as-index")
     gaps = t.unique().diff()
-    gap = float(gaps[gaps < 1.5 * gaps.min()].mean())
-    if gap > 1e-5 and bool(((t / gap) - (t / gap).round()).abs().max() < 0.01):
+    count = round(1 / float(gaps[gaps < 1.5 * gaps.min()].mean()))
+    if count < 1e5 and float((t * count - (t * count).round()).abs().max()) < 0.01:
         return named("time-on-a-grid")
     return {}
 
 
 def example_sign(x_1: Tensor, x_t: Tensor, t: Tensor, u: Tensor) -> Sign:
     """Of an example whose x_t, t and target u do not belong together; t is (N, 1, 1, 1)."""
+    if not x_1.shape == x_t.shape == u.shape or len(t) != len(x_1):
+        return {}
     middle = ((t > 0.1) & (t < 0.9)).flatten()
     x_1, x_t, t, u = x_1[middle], x_t[middle], t[middle], u[middle]
     noise, other = (x_t - t * x_1) / (1 - t), x_1 - u
@@ -44,12 +48,12 @@ def example_sign(x_1: Tensor, x_t: Tensor, t: Tensor, u: Tensor) -> Sign:
         return named("target-of-another-noise")
     if not is_normal(other):
         return {}
-    own = ((x_t - other) * u).flatten(1).sum(1) / (u * u).flatten(1).sum(1)  # where x_t does lie
+    slope = u.flatten(1)
+    own = ((x_t - other).flatten(1) * slope).sum(1) / (slope * slope).sum(1)  # where x_t does lie
     own = own[:, None, None, None]
-    on_path = bool(((other + own * u) - x_t).abs().max() < 1e-4)
-    if not on_path or agree((own + t).flatten().tolist(), [1.0] * len(t)):
-        return {}
-    return named("told-another-time") if float((own + t - 1).abs().max()) > 1e-3 else {}
+    on_path = float((other + own * u - x_t).abs().max()) < 1e-4
+    known = min(float((own - t).abs().max()), float((own + t - 1).abs().max())) < 1e-3
+    return named("told-another-time") if on_path and not known else {}
 
 
 def is_normal(x: Tensor) -> bool:
@@ -70,6 +74,7 @@ def asked_sign(asked: list[float], times: list[float]) -> Sign:
         ("walk-stops-early", due[:-1]),
         ("one-step-too-many", times),
         ("one-step-too-many", [*times, *times[-1:]]),
+        ("one-step-too-many", [*times[:1], *due]),
     ):
         if agree(asked, told):
             return named(mistake)
@@ -103,9 +108,15 @@ def walked(code, velocity, x: Tensor, times: list[float]) -> list[Tensor]:
         what = "nothing (None)" if walk is None else "one picture"
         sentence = f"euler_walk gives {what}; it should yield {due}"
         raise Wrong(sentence, **(named("only-the-last-picture") if walk is not None else {}))
-    states = list(walk)
-    if len(states) == 1 < len(times):
-        sentence = f"euler_walk yields 1 picture; it should yield {due}"
+    try:
+        states = list(walk)
+    except IndexError as error:
+        if len(asked) < len(times):
+            raise
+        sentence = f"euler_walk looks for a time after the last of {len(times)}"
+        raise Wrong(sentence, **named("one-step-too-many")) from error
+    if len(states) < len(times) - 1 == len(asked):
+        sentence = f"euler_walk yields {len(states)} of the pictures; it should yield {due}"
         raise Wrong(sentence, **named("only-the-last-picture"))
     places = {state.data_ptr() for state in states if isinstance(state, Tensor)}
     whole = len(states) == len(times)
@@ -177,6 +188,8 @@ def one_mask_sign(masks: list[Tensor]) -> Sign:
 
 def masks_sign(told: Tensor, c: Tensor, mask: Tensor) -> Sign:
     """Of the call of a UNet about the digits `told` twice, whose masks are not 0 and 1."""
+    if len(mask) > 2 * len(told):
+        return named("mask-not-per-picture")
     if not bool(((mask == 0) | (mask == 1)).all()):
         hint = (
             "A mask is 1 where the digit is told and 0 where it is not; guidance mixes velocities."
@@ -203,12 +216,14 @@ class ByClass(Recorder):
     """A Recorder for x, c, t and mask that takes what the UNet takes; it says what is misplaced."""
 
     def forward(self, x, c=None, t=None, mask=None):
-        if c is None or t is None or mask is None:
-            lacking = [k for k, v in {"c": c, "t": t, "mask": mask}.items() if v is None]
+        given = [torch.as_tensor(v) for v in (c, t, mask) if v is not None]
+        kinds = [kind(v) for v in given]
+        if len(given) < 3:
+            lacking = [k for k in ("c", "t", "mask") if k not in kinds]
             sentence = f"the UNet is called without {' and '.join(lacking)}"
-            raise Wrong(f"{sentence}; it should be x_t, c, t, mask", **named("called-without-mask"))
-        c, t, mask = (torch.as_tensor(v) for v in (c, t, mask))
-        kinds = [kind(v) for v in (c, t, mask)]
+            sign = named("called-without-mask") if lacking == ["mask"] else {}
+            raise Wrong(f"{sentence}; it should be x_t, c, t, mask", **sign)
+        c, t, mask = given
         if sorted(kinds) == ["c", "mask", "t"] and kinds != ["c", "t", "mask"]:
             order = ", ".join(["x_t", *kinds])
             sentence = f"the UNet is called with {order}; it should be x_t, c, t, mask"

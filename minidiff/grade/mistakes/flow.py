@@ -227,7 +227,7 @@ FLOW_VERSIONS = [
     target(
         name="time-normal",
         old=DRAWN,
-        new="    t = torch.sigmoid(torch.randn(len(x_1), device=x_1.device))\n    x_0",
+        new=DRAWN.replace("torch.rand(", "torch.sigmoid(torch.randn(").replace(")\n", "))\n"),
         caught_by=TIMES,
         hint="t comes from the middle most often (as in Stable Diffusion 3); here it is uniform.",
         picture="Another loss; hardly any difference to be seen.",
@@ -393,7 +393,7 @@ FLOW_VERSIONS = [
         old=LOOP,
         new=LOOP.replace("zip(times[:-1], times[1:])", "zip(times, [*times[1:], times[-1]])"),
         caught_by=ASKED,
-        hint="There is one step too many, at the last time: n times make n - 1 steps.",
+        hint="There is one step too many: n times make n - 1 steps, the last of them onto 1.",
         picture="Hardly any difference; one call of the network is wasted.",
     ),
     euler(
@@ -452,7 +452,7 @@ FLOW_VERSIONS = [
         old=STEPS,
         new=LOOP.replace("    yield x\n", "") + f"        x = {WALK}\n    yield x\n",
         caught_by=ASKED,
-        hint="Only the last picture is handed out; the walk yields its start, and then the picture "
+        hint="Not every picture is handed out; the walk yields its start, and then the picture "
         "after each step.",
         picture="The strip of states has one picture.",
     ),
