@@ -347,6 +347,8 @@ DIGITS = "torch.cat([c, c])"
          ["mask), velocity", "mask), x_1 - torch.randn(x_1.shape, generator=generator)"]),
         ("flow_conditioning", "mask-not-drawn",
          [">= p_uncond", ">= 0\n    mask = torch.arange(len(c)) >= p_uncond * len(c)"]),
+        ("flow_conditioning", "flow-mask-of-time",
+         [">= p_uncond", ">= 0\n    mask = (t * 7) % 1 >= p_uncond"]),
         ("flow_conditioning", "own-random-numbers",
          ["flow_example(x_1, generator)", "flow_example(x_1, torch.Generator().manual_seed(0))"]),
         ("flow_guidance", "a-digit-for-the-mask",

@@ -312,9 +312,10 @@ def conditioning_share(code):
     (_, _, t, mask), _ = code.class_flow_example(x, c, 0.3)
     when = float(t.double()[mask.double() == 0].mean())
     sign = signs.named("flow-mask-of-time") if t.is_floating_point() else {}
-    true(
-        0.45 < when < 0.55, f"classes are dropped at t = {when:.2f} on average, not at any", **sign
-    )
+    sentence = f"classes are dropped at t = {when:.2f} on average, not at any t"
+    true(0.45 < when < 0.55, sentence, **sign)
+    apart = not signs.depends_on(mask.double(), t.double(), 0.7)
+    true(apart, "whether a class is dropped follows from its t", **sign)
     small_batches(code)
     (x_t, _, t, _), u = code.class_flow_example(clean(), torch.arange(64) % 10, 0.5)
     if t.is_floating_point() and u.shape == x_t.shape == clean().shape and t.shape == (64,):

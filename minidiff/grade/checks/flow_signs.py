@@ -186,6 +186,15 @@ def one_mask_sign(masks: list[Tensor]) -> Sign:
     return named("one-mask-per-batch") if alike and both else {}
 
 
+def depends_on(mask: Tensor, t: Tensor, share: float) -> bool:
+    """Whether the share of ones changes with t: a chi-square test over 64 parts of [0, 1]."""
+    part = (t * 64).long().clamp(0, 63)
+    count = torch.bincount(part, minlength=64).double()
+    ones = torch.bincount(part, weights=mask, minlength=64)
+    chi = (ones - share * count) ** 2 / (share * (1 - share) * count.clamp(min=1))
+    return float(chi.sum()) > 64 + 10 * 128**0.5
+
+
 def masks_sign(told: Tensor, c: Tensor, mask: Tensor) -> Sign:
     """Of the call of a UNet about the digits `told` twice, whose masks are not 0 and 1."""
     if len(mask) > 2 * len(told):
