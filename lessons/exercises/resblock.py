@@ -3,7 +3,7 @@
 norm_gelu: the norm; times 1 + scale, plus shift, where they are given; gelu. ResBlock: norm_gelu
 with norm1, (resample both branches), conv1; norm_gelu with norm2, steered by what time_emb_proj
 makes of emb (B, E), scale in the first half; conv2; plus the input, through conv_shortcut where the
-widths differ. 'down' averages 2x2 pixels, 'up' repeats them.
+widths differ; all divided by self.divisor. 'down' averages 2x2 pixels, 'up' repeats them.
 
 Check it:       make grade EX=resblock
 Begin it anew:  delete this file, then `make lessons-sync`

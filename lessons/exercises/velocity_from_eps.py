@@ -2,8 +2,9 @@
 
 Any path x_t = alpha x1 + sigma eps has the velocity v = d_alpha x1 + d_sigma eps, where d_alpha and
 d_sigma are the derivatives of alpha and sigma. Write v from eps, v from x1, and both of them from
-v. score_from_velocity is the gradient of the log-density, -eps / sigma, on the linear path alpha =
-t, sigma = 1 - t. Numbers or tensors may stand for alpha and the rest.
+v, sound at both ends of the path, where alpha or sigma is 0. score_from_velocity is the gradient of
+the log-density, -eps / sigma, on the linear path alpha = t, sigma = 1 - t. Numbers or tensors may
+stand for alpha and the rest.
 
 Check it:       make grade EX=velocity_from_eps
 Begin it anew:  delete this file, then `make lessons-sync`

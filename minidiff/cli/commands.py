@@ -127,7 +127,7 @@ def check_ending(path: str) -> None:
 
 
 def lessons_sync(numbers: list[str], ship: bool) -> list[Path]:
-    """Chapters' copies of code and links to the page, missing stubs, and the packed package."""
+    """Chapters' copies of code, links to the page, missing or old stubs, and the packed package."""
     need_clone("the lessons")
     from minidiff.grade.solutions import files_to_ship, write_stubs
     from minidiff.io.shipped import ship as pack

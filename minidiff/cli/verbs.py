@@ -283,7 +283,7 @@ VERBS = {
         "notebooks 05",
     ),
     "lessons-sync": Verb(
-        "rewrite the code that lessons show, from the package, and the stubs that are missing",
+        "rewrite the code that lessons show, from the package, and missing or old stubs",
         "minidiff.cli.commands:lessons_sync",
         [
             NUMBERS,

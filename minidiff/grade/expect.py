@@ -3,12 +3,17 @@
 import math
 from collections.abc import Callable, Iterable
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from minidiff.grade.stub import YourTurnError
 
 REFUSED = "refused with a UserError"
+NO_TENSOR = (
+    "A tensor has been made a plain number or an array: look for .item(), float() or .numpy(). "
+    "Nothing can be trained through what they give."
+)
 
 
 class Wrong(Exception):
@@ -22,7 +27,14 @@ class Wrong(Exception):
         self.hint, self.mistake = hint, mistake
 
 
-def close(actual: object, expected: Tensor | float, what: str, tolerance: float = 1e-6) -> None:
+def close(
+    actual: object,
+    expected: Tensor | float,
+    what: str,
+    tolerance: float = 1e-6,
+    hint: str = "",
+    mistake: str = "",
+) -> None:
     """Raise Wrong unless `actual` is the tensor `expected`, up to tolerance times its size.
 
     what: what was computed, as the subject of the sentence. A number stands for a tensor of any
@@ -42,14 +54,16 @@ def close(actual: object, expected: Tensor | float, what: str, tolerance: float 
         got, due = float(actual.flatten()[worst]), float(expected.flatten()[worst])
         where = f"{place(actual, worst)}{rounded}"
         got, due = apart(got, due)
-        raise Wrong(f"{what} {be(what)} {got}{where}; {it(what)} should be {due}")
+        raise Wrong(f"{what} {be(what)} {got}{where}; {it(what)} should be {due}", hint, mistake)
 
 
 def same_kind(actual: object, expected: Tensor, what: str, finite: bool = True) -> None:
     """Raise Wrong unless `actual` is a tensor of that shape, and finite where that is due."""
     if not isinstance(actual, Tensor):
         kind = "nothing (None)" if actual is None else f"a {type(actual).__name__}"
-        raise Wrong(f"{what} {be(what)} {kind}; {it(what)} should be a tensor")
+        plain = isinstance(actual, (int, float, np.ndarray, np.generic))
+        sign = (NO_TENSOR, "not-a-tensor") if plain and not isinstance(actual, bool) else ()
+        raise Wrong(f"{what} {be(what)} {kind}; {it(what)} should be a tensor", *sign)
     if actual.shape != expected.shape:
         raise Wrong(
             f"{what} has shape {tuple(actual.shape)}; it should have {tuple(expected.shape)}"
@@ -68,16 +82,35 @@ def same_dtype(actual: Tensor, dtype: torch.dtype, what: str) -> None:
         raise Wrong(f"{what} is {name(actual.dtype)}; it should stay {name(dtype)} as the input is")
 
 
-def equal(actual: object, expected: object, what: str) -> None:
-    """Raise Wrong unless the two are equal: for lists, names and counts."""
+def equal(actual: object, expected: object, what: str, hint: str = "", mistake: str = "") -> None:
+    """Raise Wrong unless the two are equal: for lists, names, counts, and floats up to rounding."""
+    sentence = f"{what} {be(what)} {short(actual)}; {it(what)} should be {short(expected)}"
     both = (list, tuple)
-    same = (
-        list(actual) == list(expected)
-        if isinstance(actual, both) and isinstance(expected, both)
-        else actual == expected
-    )
-    if not same:
-        raise Wrong(f"{what} {be(what)} {short(actual)}; {it(what)} should be {short(expected)}")
+    if isinstance(actual, both) and isinstance(expected, both):
+        actual, expected = list(actual), list(expected)
+    if agree(actual, expected):
+        return
+    if are_floats(actual) and are_floats(expected) and len(actual) == len(expected):
+        i = next(i for i, (a, b) in enumerate(zip(actual, expected)) if not agree(a, b))
+        got, due = apart(float(actual[i]), float(expected[i]))
+        sentence += f". The first to differ, at [{i}], is {got} where {due} is due"
+    raise Wrong(sentence, hint, mistake)
+
+
+def are_floats(given: object) -> bool:
+    """Whether it is a list of numbers, not all of them whole ones."""
+    numbers = isinstance(given, list) and all(isinstance(v, (int, float)) for v in given)
+    return numbers and any(isinstance(v, float) for v in given)
+
+
+def agree(a: object, b: object) -> bool:
+    """Whether two things are equal; floats up to the rounding of a sum of them."""
+    if isinstance(a, list) and isinstance(b, list):
+        return len(a) == len(b) and all(map(agree, a, b))
+    if isinstance(a, float) or isinstance(b, float):
+        numbers = all(isinstance(v, (int, float)) for v in (a, b))
+        return numbers and (a == b or abs(a - b) <= 1e-9 * max(1.0, abs(b)))
+    return a == b
 
 
 def must_refuse(call: Callable[[], object], what: str, accepted: str) -> None:
@@ -94,10 +127,10 @@ def must_refuse(call: Callable[[], object], what: str, accepted: str) -> None:
         raise Wrong(accepted)
 
 
-def true(condition: object, sentence: str) -> None:
+def true(condition: object, sentence: str, hint: str = "", mistake: str = "") -> None:
     """Raise Wrong with this sentence unless the condition holds."""
     if not bool(condition):
-        raise Wrong(sentence)
+        raise Wrong(sentence, hint, mistake)
 
 
 # --- words ------------------------------------------------------------------------------------

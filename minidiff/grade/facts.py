@@ -25,7 +25,9 @@ def of(evidence, known: list) -> Fact | None:
 def at_last(evidence) -> Fact | None:
     """What can be said where no version of the code explains the numbers."""
     pairs = tensor_pairs(evidence)
-    return (factor(pairs) or shift(pairs) or weights(evidence)) if pairs else None
+    if not pairs:
+        return None
+    return factor(pairs) or shift(pairs) or summed(evidence) or weights(evidence)
 
 
 def tensor_pairs(evidence) -> list[tuple[Tensor, Tensor]]:
@@ -129,6 +131,7 @@ def negative(got: Tensor, due: Tensor) -> bool:
 def first_for_all(got: Tensor, due: Tensor) -> bool:
     return (
         same_shape(got, due)
+        and due.ndim > 0
         and len(due) > 1
         and same(got, due[:1].expand_as(due), tolerance_of(due))
     )
@@ -235,6 +238,32 @@ def shift(pairs: list[tuple[Tensor, Tensor]]) -> Fact | None:
     return None
 
 
+def summed(evidence) -> Fact | None:
+    """One number, such as a loss, is a sum over pictures or pixels where their mean is due."""
+    found: list[set[str]] = []
+    for got, due, depth in zip(evidence.got, evidence.due, evidence.depth):
+        if not depth:
+            continue
+        key = list(due.outputs)[depth - 1]
+        a, b = got.outputs.get(key), due.outputs[key]
+        if not isinstance(a, Tensor) or a.numel() != 1 or b.numel() != 1 or not float(b):
+            return None
+        ratio, shapes = float(a) / float(b), {v.shape for v in due.draw.made.values() if v.ndim > 1}
+        counts = {(n, what) for shape in shapes for n, what in counted(shape)}
+        found.append({what for n, what in counts if n > 1 and abs(ratio / n - 1) < 1e-4})
+    common = set.intersection(*found) if found else set()
+    sentence = "The squares or other terms are summed over {}, where their mean is due."
+    return next((("sum-for-mean", sentence.format(what)) for what in sorted(common)), None)
+
+
+def counted(shape: torch.Size) -> list[tuple[int, str]]:
+    return [
+        (shape.numel(), "all pixels of all pictures"),
+        (shape[1:].numel(), "the pixels of a picture"),
+        (shape[0], "the pictures of the batch"),
+    ]
+
+
 def informative(evidence) -> bool:
     """Whether an agreement by chance is out of the question: many different finite numbers."""
     numbers = 0
@@ -276,6 +305,11 @@ def weights(evidence) -> Fact | None:
                 wrong.setdefault(name, (mine, right))
     if not wrong:
         return None
+    if list(wrong) == ["a constant"]:
+        return "weights", (
+            "The pictures handed in have the right weights; what is added to them, which the "
+            "other arguments or the network's answers decide, is another."
+        )
     told = [f"that of {k} is {a:.4g} where {b:.4g} is due" for k, (a, b) in wrong.items()]
     return "weights", (
         "The result is a sum of the pictures handed in, each with a weight, and not all weights are"

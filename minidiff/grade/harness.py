@@ -38,6 +38,7 @@ from minidiff.grade.expect import Wrong, be, close, equal, name, same_kind
 from minidiff.grade.facts import OTHER_DTYPE
 from minidiff.grade.source import Code, shipped_code
 
+A_GENERATOR = "a generator"  # a choice in which False says that none is handed in
 TOLERANCE = {torch.float64: 1e-5, torch.float32: 1e-4, torch.bfloat16: 0.1, torch.float16: 0.02}
 
 
@@ -93,11 +94,26 @@ def watch(function: Callable) -> Callable:
 
 
 def each(function: Callable, steps, before):
-    """The same generator, its arguments looked at after each step."""
+    """The same generator, its arguments and what it yielded looked at after each step."""
+    last: list = []
     for step in steps:
         unchanged(function, before)
+        kept(function, last)
+        last = [(part, copied(part)) for part in parts_of(step) if isinstance(part, Tensor)]
         yield step
     unchanged(function, before)
+    kept(function, last)
+
+
+def kept(function: Callable, yielded: list[tuple[Tensor, Tensor]]) -> None:
+    """Raise Wrong if a tensor that a generator has yielded is another one by now."""
+    if not all(torch.equal(now.nan_to_num(), then.nan_to_num()) for now, then in yielded):
+        raise Wrong(
+            f"{function.__name__} changes in place what it has yielded",
+            hint="Every yield hands out the same tensor, so that all states become the last one. "
+            "Make a new one in each step, as x = x + a does, and x += a or x.copy_(a) does not.",
+            mistake="one-tensor-in-place",
+        )
 
 
 def snapshot(function: Callable, args, kwargs) -> list[tuple[str, object, object]]:
@@ -177,6 +193,9 @@ def run_trial(trial: Callable, code: object, round_: int) -> Run:
         given = trial(code, run.draw)
         run.outputs = given if isinstance(given, dict) else {"the result": given}
         run.touched = next((k for k, v in random_states().items() if v != before[k]), "")
+        drawn_from = run.draw.said.get(A_GENERATOR) is False and torch.initial_seed() == round_
+        if run.touched == "torch" and drawn_from:  # which is right where none is handed in
+            run.touched = ""
     except Exception as error:
         run.error = error
     return run

@@ -2,7 +2,7 @@
 
 import math
 import zlib
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import lru_cache
 from unittest.mock import patch
 
@@ -103,16 +103,21 @@ class Streams:
     """Random numbers by the rule: one stream for each kind and generator, however it is cut.
 
     Each kind has a stream of its own, so that drawing t before or after eps changes nothing;
-    `without` counts the numbers that were drawn from no generator.
+    `without` counts the numbers that were drawn from no generator. ends: uniform numbers are the
+    two that lie nearest to 0 and 1.
     """
 
-    def __init__(self):
+    def __init__(self, ends: bool = False):
         self.states: dict[str, np.random.RandomState] = {}
         self.without: dict[str, int] = {}
+        self.seeds: set[int] = set()  # of the generators that were drawn from
+        self.ends = ends
 
     def state(self, kind: str, generator: torch.Generator | None, shape) -> np.random.RandomState:
         if generator is None:
             self.without[kind] = self.without.get(kind, 0) + math.prod(shape)
+        else:
+            self.seeds.add(generator.initial_seed())
         key = f"{kind} {'none' if generator is None else generator.initial_seed()}"
         return self.states.setdefault(key, state(key))
 
@@ -124,6 +129,7 @@ class Streams:
     def uniforms(self, *shape, dtype=None, generator=None, **_) -> Tensor:
         shape = sizes(shape)
         drawn = self.state("uniform", generator, shape).random_sample(shape)
+        drawn = np.where(drawn < 0.5, *ENDS) if self.ends else drawn
         return torch.as_tensor(drawn).to(dtype or torch.get_default_dtype())
 
     def integers(self, low, high=None, size=None, *, generator=None, **_) -> Tensor:
@@ -133,27 +139,77 @@ class Streams:
         return (low + torch.as_tensor(drawn) * (high - low)).long()
 
 
+ENDS = (0.0, 1 - 2**-24)  # what torch.rand gives at the least and at the most
+
+
+class InPlace:
+    """The methods of a tensor that fill it with random numbers, and torch.normal, by the rule."""
+
+    def __init__(self, streams: Streams):
+        self.streams = streams
+
+    def normal(self, mean=0.0, std=1.0, size=None, *, dtype=None, generator=None, **_) -> Tensor:
+        for given in (mean, std):
+            if isinstance(given, Tensor):
+                size, dtype = given.shape if size is None else size, dtype or given.dtype
+        return mean + std * self.streams.normals(*size, dtype=dtype, generator=generator)
+
+    def normal_(self, x: Tensor, mean=0.0, std=1.0, *, generator=None) -> Tensor:
+        return x.copy_(mean + std * self.streams.normals(*x.shape, generator=generator))
+
+    def uniform_(self, x: Tensor, *ends, generator=None, **named) -> Tensor:
+        low, high = (*ends, *(named.get(k, d) for k, d in BOUNDS[len(ends) :]))
+        drawn = self.streams.uniforms(*x.shape, generator=generator)
+        return x.copy_(low + (high - low) * drawn)
+
+    def random_(self, x: Tensor, *ends, generator=None) -> Tensor:
+        return x.copy_(self.streams.integers(*ends, x.shape, generator=generator))
+
+    def bernoulli(self, chance: Tensor, p=None, *, generator=None, **_) -> Tensor:
+        drawn = self.streams.uniforms(*chance.shape, generator=generator)
+        return (drawn < (chance if p is None else p)).to(chance.dtype)
+
+    def bernoulli_(self, x: Tensor, p=0.5, *, generator=None) -> Tensor:
+        return x.copy_(self.streams.uniforms(*x.shape, generator=generator) < p)
+
+
+BOUNDS = (("from", 0.0), ("to", 1.0))
+
+
 @contextmanager
-def ruled_torch():
-    """Make torch.randn, randn_like, rand, rand_like, randint and bernoulli follow the rule."""
-    streams = Streams()
+def ruled_torch(ends: bool = False):
+    """Make torch.rand, randn, normal, randint, bernoulli and their kin follow the rule.
+
+    Their kin: rand_like and randn_like, and the methods that fill a tensor in place.
+    """
+    streams = Streams(ends)
+    filled = InPlace(streams)
 
     def like(draw):
         return lambda x, *, dtype=None, generator=None, **_: draw(
             *x.shape, dtype=dtype or x.dtype, generator=generator
         )
 
-    def bernoulli(p, *, generator=None, **_):
-        return (streams.uniforms(*p.shape, generator=generator) < p).to(p.dtype)
+    def method(fill):
+        return lambda x, *args, **named: fill(x, *args, **named)  # a method's self comes first
 
-    with (
-        patch("torch.randn", streams.normals),
-        patch("torch.rand", streams.uniforms),
-        patch("torch.randint", streams.integers),
-        patch("torch.randn_like", like(streams.normals)),
-        patch("torch.rand_like", like(streams.uniforms)),
-        patch("torch.bernoulli", bernoulli),
-    ):
+    ruled = {
+        "randn": streams.normals,
+        "rand": streams.uniforms,
+        "randint": streams.integers,
+        "randn_like": like(streams.normals),
+        "rand_like": like(streams.uniforms),
+        "normal": filled.normal,
+        "bernoulli": filled.bernoulli,
+        "Tensor.normal_": method(filled.normal_),
+        "Tensor.uniform_": method(filled.uniform_),
+        "Tensor.random_": method(filled.random_),
+        "Tensor.bernoulli": method(filled.bernoulli),
+        "Tensor.bernoulli_": method(filled.bernoulli_),
+    }
+    with ExitStack() as stack:
+        for name, replacement in ruled.items():
+            stack.enter_context(patch(f"torch.{name}", replacement))
         yield streams
 
 

@@ -225,6 +225,19 @@ IDIOMS = [  # kind, text, what people write instead, what it looks like
      "the positional embedding is added to the tokens too; it belongs to the query alone."),
     ("bilinear", "F.interpolate(x, scale_factor=2.0)",
      'F.interpolate(x, scale_factor=2.0, mode="bilinear")', "pixels are blended, not repeated."),
+    ("another-loss", "squared_error(unet,", "(lambda unet, e: (unet(*e[0]).float() - e[1]).abs()"
+     ".mean())(unet,", "the loss is the mean distance; the mean square is asked for."),
+    ("another-loss", "squared_error(unet,", "(lambda unet, e: torch.nn.functional.smooth_l1_loss("
+     "unet(*e[0]).float(), e[1]))(unet,", "the loss is Huber's; the mean square is asked for."),
+    ("drawn-twice", "squared_error(unet, flow_example(x_1))",
+     "squared_error(unet, (flow_example(x_1)[0], flow_example(x_1)[1]))",
+     "what the UNet is told and its target come from two draws; both belong to one example."),
+    ("drawn-twice", "squared_error(unet, class_flow_example(x_1, c, p_uncond))",
+     "squared_error(unet, (class_flow_example(x_1, c, p_uncond)[0], class_flow_example(x_1, c, "
+     "p_uncond)[1]))",
+     "what the UNet is told and its target come from two draws; both belong to one example."),
+    ("another-loss", "squared_error(unet,", "0.5 * squared_error(unet,",
+     "the loss is half the mean square."),
     ("seeds-ignored", "SeededNoise(seeds,", "SeededNoise(list(range(len(seeds))),",
      "the seeds are not looked at: it acts as if they were 0, 1, 2, ..."),
     ("seeds-ignored", "SeededNoise(seeds,", "SeededNoise([0] * len(seeds),",

@@ -1,13 +1,15 @@
 """Exercises and solutions as texts, made from the package as it was shipped.
 
-write_stubs()        those stubs lessons/exercises/<exercise>.py that are missing
+write_stubs()        the stubs lessons/exercises/<exercise>.py: missing ones, and old untouched ones
 solution_text(e)     what the exercise asks for, as one file: never written to disk
 files_to_ship()      the files that exercises ask parts of: see io/shipped.py
 """
 
 import ast
+import io
 import re
 import textwrap
+import tokenize
 from pathlib import Path
 
 from minidiff.errors import UserError
@@ -18,16 +20,49 @@ from minidiff.io.shipped import shipped_text
 
 EXERCISES_FOLDER = ROOT / "lessons" / "exercises"
 WIDTH = 100
+COUNT = r"# (1 line|about \d+ lines) in the package"
+WITH_A_BODY = (ast.Module, ast.ClassDef, ast.FunctionDef)
 
 
 def write_stubs() -> list[Path]:
-    """Write the stubs that are missing; nothing that exists is touched."""
-    wanted = {EXERCISES_FOLDER / f"{e.name}.py": e for e in all_exercises().values()}
-    missing = {path: exercise for path, exercise in wanted.items() if not path.exists()}
-    for path, exercise in missing.items():
-        text = stub_text(exercise).encode()
-        save_atomically(path, lambda file, text=text: file.write(text))
-    return list(missing)
+    """Write the stubs that are missing, and anew those out of date in which nobody has written."""
+    wanted = {EXERCISES_FOLDER / f"{e.name}.py": stub_text(e) for e in all_exercises().values()}
+    due = {path: text for path, text in wanted.items() if is_out_of_date(path, text)}
+    for path, text in due.items():
+        save_atomically(path, lambda file, text=text: file.write(text.encode()))
+    return list(due)
+
+
+def is_out_of_date(path: Path, stub: str) -> bool:
+    """Whether a stub is to be written: it is missing, or old, and then without a student's work."""
+    if not path.exists():
+        return True
+    text = path.read_text(encoding="utf-8", errors="replace")
+    return text != stub and is_untouched(text, stub)
+
+
+def is_untouched(text: str, stub: str) -> bool:
+    """Whether a text and a stub differ in nothing but their sentences, imports and line counts."""
+    try:
+        return bones(text) == bones(stub)
+    except (SyntaxError, ValueError):  # someone is at work
+        return False
+
+
+def bones(text: str) -> tuple[str, list[str]]:
+    """A text's statements without docstrings and imports, and comments but the line counts."""
+    tree = ast.parse(text)
+    for node in [n for n in ast.walk(tree) if isinstance(n, WITH_A_BODY)]:
+        node.body = [n for n in node.body if not is_import(n)]
+        if ast.get_docstring(node) is not None:
+            del node.body[0]
+    tokens = tokenize.generate_tokens(io.StringIO(text).readline)
+    comments = [token.string for token in tokens if token.type == tokenize.COMMENT]
+    return ast.dump(tree), [c for c in comments if not re.fullmatch(COUNT, c)]
+
+
+def is_import(node: ast.stmt) -> bool:
+    return isinstance(node, (ast.Import, ast.ImportFrom))
 
 
 def files_to_ship() -> list[str]:
@@ -150,7 +185,7 @@ def imports(exercise: Exercise, more: dict[str, set[str]] | None = None) -> str:
     for line in sorted(whole):
         groups.setdefault(rank(line.split()[1]), []).append(line)
     for module in sorted(named):
-        groups.setdefault(rank(module), []).append(import_line(module, named[module]))
+        groups.setdefault(rank(module), []).extend(import_lines(module, named[module]))
     return "\n\n".join("\n".join(groups[key]) for key in sorted(groups))
 
 
@@ -197,6 +232,14 @@ def rank(module: str) -> int:
     if module.startswith("minidiff"):
         return 2
     return 1 if re.match(r"torch|numpy|PIL", module) else 0
+
+
+def import_lines(module: str, names: set[str]) -> list[str]:
+    """One line for all names, then one for each that gets another name, as ruff sorts them."""
+    renamed = sorted(name for name in names if " as " in name)
+    plain = names - set(renamed)
+    lines = [import_line(module, plain)] if plain else []
+    return [*lines, *(f"from {module} import {name}" for name in renamed)]
 
 
 def import_line(module: str, names: set[str]) -> str:

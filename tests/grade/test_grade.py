@@ -11,7 +11,7 @@ import torch
 from minidiff.errors import UserError
 from minidiff.grade import hints, mutants, runner, sandbox
 from minidiff.grade.exercises import REFERENCE, all_exercises
-from minidiff.grade.expect import Wrong, close, same_dtype
+from minidiff.grade.expect import Wrong, close, equal, same_dtype
 from minidiff.grade.harness import Watched
 from minidiff.grade.mistakes.catalogue import CATALOGUE
 from minidiff.grade.solutions import solution_text, stub_text
@@ -289,6 +289,13 @@ def test_sentences_have_the_numbers():
         close(1.0, torch.ones(2), "y")
     with pytest.raises(Wrong, match="y is float64; it should stay float32"):
         same_dtype(torch.zeros(1).double(), torch.float32, "y")
+
+
+def test_floats_may_differ_by_rounding_and_the_first_that_does_not_is_shown():
+    equal([0.1 + 0.2, 1.0], (0.3, 1.0), "the times")
+    due = [i / 20 for i in range(21)]
+    with pytest.raises(Wrong, match=r"at \[7\], is 0.36 where 0.35 is due"):
+        equal([t + 0.01 * (i == 7) for i, t in enumerate(due)], due, "the times")
 
 
 @pytest.mark.slow

@@ -74,6 +74,37 @@ def test_ruled_draws_can_be_cut_and_know_their_generator():
     assert streams.without == {"normal": 12}
 
 
+def test_every_way_to_draw_follows_the_rule_and_honours_its_generator():
+    def seeded():
+        return torch.Generator().manual_seed(1)
+
+    ways = [
+        lambda g: torch.randn(4, 3, generator=g),
+        lambda g: torch.empty(4, 3).normal_(generator=g),
+        lambda g: torch.normal(0.0, 1.0, (4, 3), generator=g),
+        lambda g: torch.normal(torch.zeros(4, 3), 1.0, generator=g),
+        lambda g: torch.nn.init.normal_(torch.empty(4, 3), generator=g),
+    ]
+    state = torch.get_rng_state()
+    with ruled_torch():
+        normals, due = ways[0](seeded()), torch.rand(5, generator=seeded())
+    for way in ways:
+        with ruled_torch() as streams:
+            assert torch.equal(way(seeded()), normals) and not streams.without
+            assert not torch.equal(way(None), normals) and streams.without == {"normal": 12}
+    with ruled_torch():
+        assert torch.equal(torch.empty(5).uniform_(generator=seeded()), due)
+    with ruled_torch():
+        assert torch.equal(torch.empty(5).uniform_(1, to=3, generator=seeded()), 1 + 2 * due)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_the_ends_of_what_is_drawn():
+    with ruled_torch(ends=True):
+        drawn = torch.rand(64)
+    assert sorted(set(drawn.tolist())) == [0.0, 1 - 2**-24]
+
+
 # --- what is looked at ----------------------------------------------------------------------------
 
 
@@ -244,6 +275,103 @@ def test_the_line_of_an_error_is_told():
     assert "NameError" in result.message
     assert RIGHT.splitlines()[result.line - 1].startswith("    return abar")
     assert grade_text("forward_process", "x = 1\ny = (\n").line == 2
+
+
+# --- flow matching --------------------------------------------------------------------------------
+
+NOISE = "x_0 = noise_like(x_1, generator)"
+TIME = "t = torch.rand(len(x_1), device=x_1.device, generator=generator)"
+WHOLE = "whole = int((1 - t_start) / step_size - 1e-9)"
+LIST = "return [t_start + i * step_size for i in range(whole + 1)] + [1.0]"
+
+
+@pytest.mark.parametrize(
+    ("name", "edits"),
+    [
+        ("flow_velocity", [NOISE, "x_0 = torch.empty_like(x_1).normal_(generator=generator)"]),
+        ("flow_velocity", [NOISE, "x_0 = torch.normal(0.0, 1.0, x_1.shape, generator=generator)"]),
+        ("flow_velocity", [TIME, "t = torch.empty(len(x_1)).uniform_(generator=generator)"]),
+        (
+            "euler_sample",
+            [WHOLE, "times, t = [], t_start", LIST, "while t < 1 - 1e-9:\n        times.append(t)\n"
+             "        t += step_size\n    return times + [1.0]"],
+        ),
+        (
+            "euler_sample",
+            [WHOLE, "import numpy as np",
+             LIST, "return list(np.arange(t_start, 1 - 1e-9, step_size)) + [1.0]"],
+        ),
+    ],
+)  # fmt: skip
+def test_another_right_way_is_accepted(name, edits):
+    result = graded(name, *edits)
+    assert result.state == "passed", result.message
+
+
+LOSS = "squared_error(unet, flow_example(x_1))"
+STEP = "euler_step(x, velocity(x, t), t_next - t)"
+TOLD = "told = torch.cat([torch.zeros_like(c), torch.ones_like(c)])"
+DIGITS = "torch.cat([c, c])"
+
+
+@pytest.mark.parametrize(
+    ("name", "mistake", "edits"),
+    [
+        ("flow_velocity", "not-a-tensor", [LOSS, f"{LOSS}.item()"]),
+        ("flow_velocity", "not-a-tensor", [LOSS, f"{LOSS}.detach().numpy()"]),
+        ("flow_velocity", "sum-for-mean", [LOSS, f"{LOSS} * x_1.numel()"]),
+        ("flow_velocity", "sum-for-mean", [LOSS, f"{LOSS} * x_1[0].numel()"]),
+        ("flow_velocity", "time-as-index", [TIME, "t = torch.randint(0, 50, (len(x_1),))"]),
+        ("flow_velocity", "time-on-a-grid", [TIME, "t = torch.linspace(0, 1, len(x_1))"]),
+        (
+            "flow_velocity",
+            "one-time-per-batch",
+            [TIME, "t = torch.rand((), generator=generator).repeat(len(x_1))"],
+        ),
+        ("flow_velocity", "time-kept-from-the-ends", [TIME, f"{TIME} * 0.99 + 0.005"]),
+        ("flow_velocity", "own-random-numbers", [TIME, f"torch.manual_seed(0)\n    {TIME}"]),
+        ("flow_velocity", "generator-ignored", [TIME, "t = torch.empty(len(x_1)).uniform_()"]),
+        ("euler_sample", "one-tensor-in-place", [f"x = {STEP}", f"x = x.copy_({STEP})",
+                                                 "    yield x", "    x = x + 0\n    yield x"]),
+        ("euler_sample", "several-velocities-a-step",
+         [STEP, "x + (t_next - t) / 2 * (velocity(x, t) + velocity(x, t_next))"]),
+        ("euler_sample", "asked-with-a-tensor",
+         ["velocity(x, t)", "velocity(x, x.new_tensor([t]))"]),
+        ("euler_sample", "only-the-last-picture",
+         ["    yield x\n    for", "    for", "        yield x", "    return x"]),
+        ("euler_sample", "one-step-too-many", ["zip(times[:-1], times[1:])",
+                                               "zip(times, [*times[1:], 1.02])"]),
+        ("flow_conditioning", "mask-on-the-digits",
+         ["return (x_t, c, t, mask)", "return (x_t, torch.where(mask, c, 10), t, mask)"]),
+        ("flow_conditioning", "target-of-another-noise",
+         ["mask), velocity", "mask), x_1 - torch.randn(x_1.shape, generator=generator)"]),
+        ("flow_conditioning", "mask-not-drawn",
+         [">= p_uncond", ">= 0\n    mask = torch.arange(len(c)) >= p_uncond * len(c)"]),
+        ("flow_conditioning", "flow-mask-of-time",
+         [">= p_uncond", ">= 0\n    mask = (t * 7) % 1 >= p_uncond"]),
+        ("flow_conditioning", "own-random-numbers",
+         ["flow_example(x_1, generator)", "flow_example(x_1, torch.Generator().manual_seed(0))"]),
+        ("flow_guidance", "a-digit-for-the-mask",
+         [TOLD, "told = torch.ones(2 * len(c))", DIGITS, "torch.cat([0 * c + 10, c])"]),
+        ("flow_guidance", "a-digit-for-the-mask", [DIGITS, "torch.cat([0 * c - 1, c])"]),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_named_by_what_it_does(name, mistake, edits):
+    result = graded(name, *edits)
+    assert (result.state, result.mutation) == ("failed", mistake), result.message
+
+
+@pytest.mark.parametrize(
+    "edits",
+    [
+        [TOLD, f"{TOLD}[:, None]"],
+        ["times, told", "t=times, mask=told"],
+        [DIGITS, "torch.cat([0 * c, c])"],
+    ],
+)
+def test_a_call_that_the_unet_takes_is_accepted(edits):
+    result = graded("flow_guidance", *edits)
+    assert result.state == "passed", result.message
 
 
 # --- the imagined students' answers ---------------------------------------------------------------

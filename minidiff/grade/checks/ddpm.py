@@ -6,7 +6,8 @@ import torch
 from torch import nn
 
 from minidiff.grade.exercises import Exercise, Part
-from minidiff.grade.expect import Wrong, close, equal, true
+from minidiff.grade.expect import Wrong, be, close, equal, true
+from minidiff.grade.harness import A_GENERATOR, OWN_NOISE
 from minidiff.grade.inputs import RuledNoise, ruled_torch, values
 
 DDPM, EQUATIONS = "minidiff/mnist/ddpm.py", "minidiff/equations.py"
@@ -26,7 +27,8 @@ class Recorder(nn.Module):
         self.calls: list[tuple] = []
         self.modes: list[bool] = []
 
-    def forward(self, x, *rest):
+    def forward(self, x, *rest, **named):
+        rest = (*rest, *named.values())
         self.calls.append((x, *rest))
         self.modes.append(self.training)
         return 0 * x + 0 * self.one
@@ -82,11 +84,12 @@ def table(draw) -> dict:
     return {name: numbers.float() for name, numbers in made.items()}
 
 
-def training_batch(draw):
-    """Clean pictures, their digits, and a generator or None."""
+def training_batch(draw, handed: bool = True):
+    """Clean pictures, their digits, and a generator or None; none if it cannot be handed in."""
     x_0 = draw.tensor("x_0", draw.batch + 3, 1, draw.height, draw.width, dtype=torch.float32)
     c = torch.tensor(draw.wholes("digits", len(x_0), 0, 9))
-    generator = draw.generator() if draw.choice("a generator", (True, True, False)) else None
+    given = draw.choice(A_GENERATOR, (True, True, False) if handed else (False,))
+    generator = draw.generator() if given else None
     return x_0, c, generator
 
 
@@ -99,15 +102,19 @@ def example_trial(code, draw):
     return {"t": t, "the target": eps, "x_t": x_t}
 
 
-def honoured(generator, streams) -> None:
-    """Whoever hands in a generator wants all numbers from it."""
+def honoured(generator, streams, uniform: str = "the mask") -> None:
+    """Whoever hands in a generator wants all numbers from it. uniform: what torch.rand is for."""
+    seeds = {generator.initial_seed()} if generator is not None else set()
+    if streams.seeds - seeds:
+        sentence = "random numbers come from a generator that the code has made itself"
+        raise Wrong(sentence, OWN_NOISE, "own-random-numbers")
     if generator is not None and streams.without:
-        kinds = {"normal": "the noise", "uniform": "the mask", "integer": "the timesteps"}
+        kinds = {"normal": "the noise", "uniform": uniform, "integer": "the timesteps"}
         what = " and ".join(kinds[kind] for kind in streams.without)
         raise Wrong(
-            f"with a generator handed in, {what} is drawn without it".replace("s is", "s are"),
+            f"with a generator handed in, {what} {be(what)} drawn without it",
             hint="The generator is not handed on: whoever seeds it would not get the same numbers "
-            "twice. torch.randn_like takes none; randn, rand and randint do.",
+            "twice. Every call that draws wants generator=generator.",
             mistake="generator-ignored",
         )
 
@@ -115,15 +122,16 @@ def honoured(generator, streams) -> None:
 class Answering(Recorder):
     """A UNet with a weight, whose answer depends on all it is told and on its mode."""
 
-    def forward(self, x, *rest):
+    def forward(self, x, *rest, **named):
+        rest = (*rest, *named.values())
         super().forward(x, *rest)
-        told = sum(part.reshape(len(x), 1, 1, 1).to(x.dtype) for part in rest if part is not None)
+        told = sum(part.reshape(-1, 1, 1, 1).to(x.dtype) for part in rest if part is not None)
         return x / 3 + (0.1 if self.training else 0.2) * told + self.one.to(x.dtype)
 
 
 @loss.trial
 def loss_trial(code, draw):
-    x_0, unet, steps = training_batch(draw)[0], Answering().train(), table(draw)
+    x_0, unet, steps = training_batch(draw, handed=False)[0], Answering().train(), table(draw)
     inputs = (draw.tensor("x_t", *x_0.shape, dtype=torch.float32), draw.tensor("t", len(x_0)))
     target = draw.tensor("target", *x_0.shape, dtype=torch.float32)
     error = code.squared_error(unet, (inputs, target))
@@ -328,7 +336,7 @@ class Digits(Recorder):
 
     def forward(self, x, c, t, mask=None):
         super().forward(x, c, t, mask)
-        told = torch.ones(len(x)) if mask is None else mask
+        told = torch.ones(len(x)) if mask is None else mask.reshape(-1)
         told = told.to(x.dtype) * (c + 1).to(x.dtype)
         return (0.1 + 0.01 * told)[:, None, None, None] * torch.ones_like(x)
 
@@ -355,7 +363,7 @@ class Told(Answering):
     """An Answering that knows classes, and wants the mask to say which are told."""
 
     def forward(self, x, c, t, mask=None):
-        mask = torch.ones(len(x)) if mask is None else mask
+        mask = torch.ones(len(x)) if mask is None else mask.reshape(-1)
         return super().forward(x, t, mask.to(x.dtype) * (c + 1) / 5)
 
 

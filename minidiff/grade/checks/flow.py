@@ -6,10 +6,11 @@ t = 0 is noise and t = 1 is clean in all of these.
 import torch
 from torch import Tensor
 
-from minidiff.grade.checks.ddpm import Answering, Recorder, Told, clean, honoured, training_batch
+from minidiff.grade.checks import flow_signs as signs
+from minidiff.grade.checks.ddpm import Answering, Told, clean, honoured, training_batch
 from minidiff.grade.exercises import Exercise, Part
-from minidiff.grade.expect import REFUSED, close, equal, true
-from minidiff.grade.inputs import fill, ruled_torch, values
+from minidiff.grade.expect import REFUSED, close, equal, same_kind, true
+from minidiff.grade.inputs import ENDS, fill, ruled_torch, values
 
 EQUATIONS, FLOW = "minidiff/equations.py", "minidiff/mnist/flow.py"
 ODE, UNET = "minidiff/ode.py", "minidiff/mnist/unet.py"
@@ -79,14 +80,31 @@ def target_direction(code):
 @target.check("every picture has its own time in [0, 1)")
 def target_times(code):
     (_, t), _ = code.flow_example(torch.zeros(4096, 1, 1, 1, dtype=torch.float64))
-    equal(tuple(t.shape), (4096,), "the shape of t for 4096 pictures")
+    sign, due = signs.times_sign(t), (4096,)
+    equal(tuple(getattr(t, "shape", ())), due, "the shape of t for 4096 pictures", **sign)
     low, high, mean = float(t.min()), float(t.max()), float(t.double().mean())
-    true(0 <= low and high <= 1, f"t lies in {low:.3g} to {high:.3g}; it should lie in [0, 1)")
-    true(len(t.unique()) > 1000, f"t has {len(t.unique())} different values for 4096 pictures")
+    where = f"t lies in {low:.3g} to {high:.3g}; it should lie in [0, 1)"
+    true(0 <= low and high <= 1, where, **sign)
+    many = f"t has {len(t.unique())} different values for 4096 pictures"
+    many = many.replace(" 1 different values", " one value")
+    true(len(t.unique()) > 1000 and not sign, many, **sign)
     spread = float(t.double().std())
     true(
         abs(mean - 0.5) < 0.03 and abs(spread - 12**-0.5) < 0.02,
         f"t has mean {mean:.3f} and spread {spread:.3f}; a uniform one has 0.5 and 0.289",
+    )
+    reaches_both_ends(code)
+
+
+def reaches_both_ends(code) -> None:
+    """Whether the numbers nearest to 0 and 1 that torch.rand gives are kept as they are."""
+    with ruled_torch(ends=True) as streams:
+        (_, t), _ = code.flow_example(torch.zeros(64, 1, 1, 1, dtype=torch.float64))
+    low, high = float(t.min()), float(t.max())
+    true(
+        not streams.states.keys() & {"uniform none"} or (low < 1e-6 and high > 1 - 1e-6),
+        f"where torch.rand draws 0 and {ENDS[1]:.8f}, t is {low:.8g} and {high:.8g}",
+        **signs.named("time-kept-from-the-ends"),
     )
 
 
@@ -102,14 +120,21 @@ def target_noise(code):
 def target_consistent(code):
     (x_t, t), u = code.flow_example(clean())
     t = t.double().reshape(-1, 1, 1, 1)
-    close(x_t, clean() - (1 - t) * u, "x_t, from its t and its target,", 1e-5)
+    sign = signs.example_sign(clean(), x_t.double(), t, u.double())
+    close(x_t, clean() - (1 - t) * u, "x_t, from its t and its target,", 1e-5, **sign)
+    with ruled_torch(ends=True):
+        (x_t, t), u = code.flow_example(clean())
+    t = t.double().reshape(-1, 1, 1, 1)
+    sign = signs.named("time-kept-from-the-ends")
+    close(x_t, clean() - (1 - t) * u, "at t = 0 and just below 1, x_t", 1e-5, **sign)
 
 
 @target.check("the loss is the mean square, in training mode")
 def target_loss(code):
-    unet = Recorder().eval()
-    loss = float(code.time_fm_forward(unet, clean(), 50).detach())
-    equal(unet.modes, [True], "whether the UNet was in training mode")
+    unet = signs.ByTime().eval()
+    loss = signs.one_number(code.time_fm_forward(unet, clean(), 50))
+    sign = signs.named("flow-trained-in-eval-mode")
+    equal(unet.modes, [True], "the UNet's training mode when it is asked", **sign)
     due = float((clean() ** 2).mean()) + 1  # of a UNet that answers 0: pictures and noise apart
     sentence = f"a UNet that answers 0 has the loss {loss:.3g}; it should be near {due:.3g}"
     true(abs(loss - due) < 0.2 * due, sentence)
@@ -126,13 +151,13 @@ def example_trial(code, draw):
     x_1, _, generator = training_batch(draw)
     with ruled_torch() as streams:
         (x_t, t), u = code.flow_example(x_1, generator)
-    honoured(generator, streams)
+    honoured(generator, streams, "the times")
     return {"t": t, "the target": u, "x_t": x_t}
 
 
 @target.trial
 def loss_trial(code, draw):
-    x_1, unet = training_batch(draw)[0], Answering()
+    x_1, unet = training_batch(draw, handed=False)[0], Answering()
     unet.train(draw.choice("in training before", (True, False)))
     with ruled_torch():
         loss = code.time_fm_forward(unet, x_1, *draw.choice("num_ts", ((), (7,), (300,))))
@@ -157,15 +182,22 @@ euler = Exercise(
         Part(ODE, "euler_walk"),
     ],
 )
-GRIDS = {(0.0, 0.02): 50, (0.5, 0.02): 25, (0.93, 0.02): 4, (0.0, 1.0): 1, (0.25, 0.1): 8}
+GRIDS = {
+    (0.0, 0.02): 50,
+    (0.5, 0.02): 25,
+    (0.93, 0.02): 4,
+    (0.0, 1.0): 1,
+    (0.25, 0.1): 8,
+    (0.0, 0.1): 10,
+}
 
 
 def field(asked: list):
     """A velocity that depends on the place and on the time, and remembers when it was asked."""
 
     def velocity(x, t):
-        asked.append(float(t))
-        return 0.5 * x + t
+        asked.append(signs.float_time(t))
+        return x.cos() + t
 
     return velocity
 
@@ -174,24 +206,30 @@ def field(asked: list):
 def euler_updates(code):
     for (start, h), updates in GRIDS.items():
         times = list(code.step_times(start, h))
-        equal(len(times) - 1, updates, f"the number of updates of {h} from t = {start}")
+        sign = signs.steps_sign(times, start, h)
+        equal(len(times) - 1, updates, f"the number of updates of {h} from t = {start}", **sign)
 
 
 @euler.check("the times rise from t_start and end on exactly 1")
 def euler_times(code):
     for start, h in GRIDS:
         times = [float(t) for t in code.step_times(start, h)]
-        equal((times[0], times[-1]), (start, 1.0), f"the first and last time from t = {start}")
+        sign = signs.steps_sign(times, start, h)
+        close(torch.tensor(times[0]), start, f"the first time from t = {start}", **sign)
+        last = f"from t = {start}, the last time is {times[-1]!r}; it should be 1.0"
+        true(times[-1] == 1, last, **sign)
         steps = [round(b - a, 9) for a, b in zip(times[:-1], times[1:])]
-        true(set(steps[:-1]) <= {h}, f"from t = {start}, not every step before the last is {h}")
+        even = f"from t = {start}, not every step before the last is {h}"
+        true(set(steps[:-1]) <= {h}, even, **sign)
         true(0 < steps[-1] <= h, f"from t = {start}, the last step is {steps[-1]:g}, not 0 to {h}")
 
 
 @euler.check("the field is asked where each step begins")
 def euler_asked(code):
-    asked, times = [], [0.0, 0.25, 0.5, 1.0]
-    list(code.euler_walk(field(asked), pictures("x")[0], times))
-    equal(asked, times[:-1], "the times at which the velocity is asked")
+    asked, times = [], [0.0, 0.15, 0.5, 0.8, 1.0]
+    signs.walked(code, field(asked), pictures("x")[0], times)
+    sign = signs.asked_sign(asked, times)
+    equal(asked, times[:-1], "the times at which the velocity is asked", **sign)
 
 
 @euler.trial
@@ -205,7 +243,8 @@ def euler_trial(code, draw):
 def times_trial(code, draw):
     start = draw.choice("t_start", (0.0, 0.93, 0.5, 0.25, 1.0, -0.1))
     size = draw.choice("step_size", (0.02, 1.0, 0.3, 0.1, 1 / 3, 0.07, 1.5, 0.0))
-    return {"the times": refused(code.step_times, start, size)}
+    times = refused(code.step_times, start, size)
+    return {"the times": times, "whether the last time is exactly 1": times[-1:] == [1.0]}
 
 
 times_trial.rounds = 48  # every pair of both
@@ -225,7 +264,7 @@ def refused(function, *arguments):
 def walk_trial(code, draw):
     times = draw.rising("times", draw.choice("steps", (3, 2, 6)), 0.0, 1.0)
     asked, x = [], draw.picture("x")
-    states = list(code.euler_walk(field(asked), x, times))
+    states = signs.walked(code, field(asked), x, times)
     pictures_ = {f"the picture after step {i}": state for i, state in enumerate(states)}
     return {"the times asked": asked, "the number of pictures yielded": len(states)} | pictures_
 
@@ -250,9 +289,13 @@ conditioning = Exercise(
 
 
 def mask_of(code, p: float, n: int = 20000) -> Tensor:
-    x, c = torch.zeros(n, 1, 1, 1, dtype=torch.float64), torch.zeros(n, dtype=torch.int64)
-    (_, _, _, mask), _ = code.class_flow_example(x, c, p)
-    equal(tuple(mask.shape), (n,), f"the shape of the mask for {n} pictures")
+    x, c = torch.zeros(n, 1, 1, 1, dtype=torch.float64), torch.full((n,), 3)
+    (_, got, _, mask), _ = code.class_flow_example(x, c, p)
+    if not isinstance(mask, Tensor):
+        same_kind(mask, torch.zeros(n), "the mask")
+    sign = signs.mask_shape_sign(mask, n)
+    equal(tuple(mask.shape), (n,), f"the shape of the mask for {n} pictures", **sign)
+    signs.same_digits(got, c)
     return mask.double()
 
 
@@ -262,20 +305,43 @@ def conditioning_share(code):
         mask = mask_of(code, p)
         equal(sorted({*mask.tolist(), 0.0, 1.0}), [0.0, 1.0], "the values of the mask")
         share = 1 - float(mask.mean())
-        true(abs(share - p) < 0.02, f"with p_uncond = {p}, a share of {share:.3f} is dropped")
+        right = abs(share - p) < 0.02
+        sign = {} if right else signs.one_mask_sign([mask_of(code, 0.5, 8) for _ in range(40)])
+        true(right, f"with p_uncond = {p}, a share of {share:.3f} is dropped", **sign)
     x, c = torch.zeros(20000, 1, 1, 1, dtype=torch.float64), torch.zeros(20000, dtype=torch.int64)
     (_, _, t, mask), _ = code.class_flow_example(x, c, 0.3)
     when = float(t.double()[mask.double() == 0].mean())
-    true(0.45 < when < 0.55, f"classes are dropped at t = {when:.2f} on average, not at any t")
+    sign = signs.named("flow-mask-of-time") if t.is_floating_point() else {}
+    sentence = f"classes are dropped at t = {when:.2f} on average, not at any t"
+    true(0.45 < when < 0.55, sentence, **sign)
+    apart = not signs.depends_on(mask.double(), t.double(), 0.7)
+    true(apart, "whether a class is dropped follows from its t", **sign)
+    small_batches(code)
+    (x_t, _, t, _), u = code.class_flow_example(clean(), torch.arange(64) % 10, 0.5)
+    if t.is_floating_point() and u.shape == x_t.shape == clean().shape and t.shape == (64,):
+        t = t.double().reshape(-1, 1, 1, 1)
+        sign = signs.example_sign(clean(), x_t.double(), t, u.double())
+        true(not sign, "x_t, its t and its target do not belong together", **sign)
     close(mask_of(code, 0.0, 200), 1.0, "the mask for p_uncond = 0")
     close(mask_of(code, 1.0, 200), 0.0, "the mask for p_uncond = 1")
 
 
+def small_batches(code) -> None:
+    """Whether each picture has its own chance: 8 at a time, often."""
+    sign = signs.named("mask-not-drawn")
+    masks = [mask_of(code, 0.5, 8) for _ in range(40)]
+    true(len({tuple(m.tolist()) for m in masks}) > 1, "the mask is the same every time", **sign)
+    share = 1 - float(torch.cat([mask_of(code, 0.1, 8) for _ in range(100)]).mean())
+    few = f"with p_uncond = 0.1, a share of {share:.3f} is dropped from batches of 8"
+    true(abs(share - 0.1) < 0.06, few, **sign)
+
+
 @conditioning.check("the loss is the mean square, in training mode")
 def conditioning_loss(code):
-    unet = Recorder().eval()
-    code.class_fm_forward(unet, clean(), torch.arange(64) % 10)
-    equal(unet.modes, [True], "whether the UNet was in training mode")
+    unet = signs.ByClass().eval()
+    signs.one_number(code.class_fm_forward(unet, clean(), torch.arange(64) % 10))
+    sign = signs.named("class-flow-in-eval-mode")
+    equal(unet.modes, [True], "the UNet's training mode when it is asked", **sign)
 
 
 @conditioning.trial
@@ -285,6 +351,11 @@ def time_unet_trial(code, draw):
     return {"the answer": model.to(x.dtype)(x, t)}
 
 
+def uniforms_of(n: int, streams) -> str:
+    """What may have been drawn without the generator, from n pictures' times and mask."""
+    return "the times and the mask" if streams.without.get("uniform", 0) > n else "t or the mask"
+
+
 @conditioning.trial
 def class_example_trial(code, draw):
     """The mask may be drawn in several ways: its share is looked at, and who drew it."""
@@ -292,14 +363,14 @@ def class_example_trial(code, draw):
     p = draw.choice("p_uncond", (0.0, 1.0, 0.5, 0.25))
     with ruled_torch() as streams:
         (x_t, got, t, mask), u = code.class_flow_example(x_1, c, p, generator)
-    honoured(generator, streams)
+    honoured(generator, streams, uniforms_of(len(x_1), streams))
     given = {"t": t, "the target": u, "x_t": x_t, "the digits": got}
     return given | {"the mask": mask.double() if p in (0.0, 1.0) else tuple(mask.shape)}
 
 
 @conditioning.trial
 def class_loss_trial(code, draw):
-    (x_1, c, _), unet = training_batch(draw), Told()
+    (x_1, c, _), unet = training_batch(draw, handed=False), Told()
     unet.train(draw.choice("in training before", (True, False)))
     more = draw.choice("p_uncond, num_ts", ((0.0,), (1.0, 7), (1.0,), (0.0, 50)))
     with ruled_torch():
@@ -330,15 +401,23 @@ def guidance_w(code):
 
 @guidance.check("both velocities come from one call, masked and told")
 def guidance_calls(code):
-    unet, c = Recorder().eval(), torch.tensor([2, 7])
-    code.guided_velocity(unet, c, 5.0, values("x", 2, 1, 4, 4), 0.3)
-    equal(len(unet.calls), 1, "the number of calls for one step")
+    unet, digits = signs.ByClass().eval(), torch.tensor([2, 7])
+    code.guided_velocity(unet, digits, 5.0, values("x", 2, 1, 4, 4), 0.3)
+    sign = signs.named("two-calls-a-step") if len(unet.calls) > 1 else {}
+    equal(len(unet.calls), 1, "the number of calls for one step", **sign)
     x, c, t, mask = unet.calls[0]
     equal(len(x), 4, "the pictures in a call for 2 samples")
-    equal(sorted(mask.flatten().long().tolist()), [0, 0, 1, 1], "the masks of a call, sorted,")
-    equal(sorted(c.tolist()), [2, 2, 7, 7], "the digits of a call, sorted,")
-    equal(tuple(t.shape), (4,), "the shape of t in a call for 2 samples")
-    close(t.double(), 0.3, "the time of the call", 1e-6)
+    told = sorted(mask.double().tolist())
+    sign = signs.masks_sign(digits, c, mask)
+    equal([int(m) if m in (0, 1) else m for m in told], [0, 0, 1, 1], "the masks of a call", **sign)
+    a_digit = bool(((c >= 0) & (c <= 9)).all()) and not c.is_floating_point()
+    sign = signs.named("a-digit-for-the-mask")
+    true(a_digit, f"the digits of a call are {c.tolist()}; they should be 0 to 9", **sign)
+    equal(sorted(c[mask == 1].tolist()), [2, 7], "the digits of a call that are told, sorted,")
+    sign = signs.named("times-of-half-the-call")
+    equal(tuple(t.shape), (4,), "the shape of t in a call for 2 samples", **sign)
+    sign = signs.named("flow-time-as-index") if float(t.max()) > 1 else {}
+    close(t.double(), 0.3, "the time of the call", 1e-6, **sign)
 
 
 @guidance.trial

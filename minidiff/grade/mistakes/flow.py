@@ -33,6 +33,8 @@ START = (
     ' The error of the walk is of order h."""\n'
 )
 WALK = "euler_step(x, velocity(x, t), t_next - t)"
+LOOP = START + "    yield x\n    for t, t_next in zip(times[:-1], times[1:]):\n"
+STEPS = LOOP + f"        x = {WALK}\n        yield x\n"
 
 conditioning = partial(Mutation, exercise="flow_conditioning", file=FLOW)
 SHARE = "a share of p_uncond is dropped, whole classes only"
@@ -46,6 +48,8 @@ guidance = partial(Mutation, exercise="flow_guidance", file=FLOW)
 W = "w = 0 is the conditional velocity, -1 the unconditional one"
 CALLS = "both velocities come from one call, masked and told"
 GUIDED = "return classifier_free_guidance(u_uncond, u_cond, scale)"
+TOLD = "    told = torch.cat([torch.zeros_like(c), torch.ones_like(c)])\n"
+ASKED_FOR = "unet(torch.cat([x, x]), torch.cat([c, c]), times, told)"
 V = "    return v_cond + w * (v_cond - v_uncond)"
 
 languages = partial(Mutation, exercise="velocity_from_eps", file=EQUATIONS)
@@ -165,12 +169,12 @@ FLOW_VERSIONS = [
         new="(linear_path(x_1, x_0, 1 - t[:, None, None, None]), t)",
         caught_by=CONSISTENT,
         hint="The UNet is told t for a picture that was mixed at 1 - t.",
-        picture="Samples are noise: at t = 0 the network expects a clean picture.",
+        picture="Recognisable grey digits in static: at t = 0 the network expects a clean picture.",
     ),
     target(
         name="one-time-per-batch",
         old=DRAWN,
-        new="    t = torch.rand(1, device=x_1.device).expand(len(x_1))\n    x_0",
+        new=DRAWN.replace("len(x_1)", "1").replace(")\n", ").expand(len(x_1))\n"),
         caught_by=TIMES,
         hint="The whole batch shares one time: the loss jumps from step to step.",
         picture="A loss curve like a seismograph; poorer digits after the same epochs.",
@@ -180,13 +184,50 @@ FLOW_VERSIONS = [
         old=DRAWN,
         new="    t = torch.randint(0, 50, (len(x_1),), device=x_1.device).to(x_1.dtype)\n    x_0",
         caught_by=TIMES,
-        hint="t is an index 0..49; it should be a time in [0, 1), drawn with torch.rand.",
-        picture="A loss in the hundreds: the path is followed far beyond its end.",
+        hint="t is the index of a step; it should be a time in [0, 1), drawn with torch.rand.",
+        picture="The UNet refuses such times. One that takes them has a loss of 0.1 after 60 "
+        "steps, since x_t so far beyond the path's end shows the target; its samples stay noise.",
+    ),
+    target(
+        name="time-on-a-grid",
+        old=DRAWN,
+        new="    t = torch.randint(0, 50, (len(x_1),), device=x_1.device) / 50\n    x_0",
+        caught_by=TIMES,
+        hint="The times stand on a grid, as an index divided by a number does; t should be any "
+        "time in [0, 1), drawn with torch.rand.",
+        picture="Hardly any difference with the same number of steps; with others the network is "
+        "asked between the times that it knows.",
+    ),
+    target(
+        name="time-kept-from-the-ends",
+        old=DRAWN,
+        new=DRAWN.replace("generator=generator)", "generator=generator).clamp(0.001, 0.999)"),
+        caught_by=TIMES,
+        hint="t is kept away from 0 or from 1; here nothing divides by either, and all of [0, 1) "
+        "is meant.",
+        picture="None to be seen: few times are so near to an end.",
+    ),
+    target(
+        name="target-of-another-noise",
+        old="linear_velocity(x_1, x_0)",
+        new="linear_velocity(x_1, noise_like(x_1, generator))",
+        caught_by=CONSISTENT,
+        hint="The noise in the target is another than the one in x_t: draw it once, and use it "
+        "for both.",
+        picture="A loss that stays above 1, and samples that keep all their noise.",
+    ),
+    target(
+        name="told-another-time",
+        old="t[:, None, None, None]), t), linear",
+        new="t[:, None, None, None]), torch.rand_like(t)), linear",
+        caught_by=CONSISTENT,
+        hint="The UNet is told another time than the one at which x_t was mixed: draw t once.",
+        picture="Samples as of a network that is told no time: it learns not to look at it.",
     ),
     target(
         name="time-normal",
         old=DRAWN,
-        new="    t = torch.sigmoid(torch.randn(len(x_1), device=x_1.device))\n    x_0",
+        new=DRAWN.replace("torch.rand(", "torch.sigmoid(torch.randn(").replace(")\n", "))\n"),
         caught_by=TIMES,
         hint="t comes from the middle most often (as in Stable Diffusion 3); here it is uniform.",
         picture="Another loss; hardly any difference to be seen.",
@@ -291,7 +332,129 @@ FLOW_VERSIONS = [
         new=WALK.replace("velocity(x, t)", "velocity(x, t_next)"),
         caught_by=ASKED,
         hint="The velocity is asked at the time where the step ends, of a picture where it begins.",
-        picture="Slightly soft; at the last step the network is asked beyond what it learned.",
+        picture="Hardly any difference with 50 steps.",
+    ),
+    euler(
+        name="asked-half-way",
+        old=WALK,
+        new=WALK.replace("velocity(x, t)", "velocity(x, (t + t_next) / 2)"),
+        caught_by=ASKED,
+        hint="The velocity is asked at a time half-way through the step, of a picture where the "
+        "step begins.",
+        picture="Hardly any difference with 50 steps.",
+    ),
+    euler(
+        name="asked-with-a-tensor",
+        old=WALK,
+        new=WALK.replace("(x, t)", "(x, x.new_full((len(x),), t))"),
+        caught_by=ASKED,
+        hint="A velocity is asked with t as one float, as it stands in times: it makes a tensor "
+        "of it where it needs one.",
+        picture="None: the error comes before the first step.",
+    ),
+    euler(
+        name="walk-told-the-index",
+        old=LOOP + "        x = " + WALK,
+        new=LOOP.replace("for t, t_next in zip(", "for i, (t, t_next) in enumerate(zip(").replace(
+            "[1:]):", "[1:])):"
+        )
+        + "        x = "
+        + WALK.replace("(x, t)", "(x, float(i))"),
+        caught_by=ASKED,
+        hint="The velocity is asked at the number of the step; it should be the time, times[i].",
+        picture="None: the UNet refuses times beyond 1, which begin with the third step.",
+    ),
+    euler(
+        name="walk-assumes-even-times",
+        old=LOOP + "        x = " + WALK,
+        new=LOOP.replace("for t, t_next in zip(", "for i, (t, t_next) in enumerate(zip(").replace(
+            "[1:]):", "[1:])):"
+        )
+        + "        x = "
+        + WALK.replace("(x, t)", "(x, i / (len(times) - 1))"),
+        caught_by=ASKED,
+        hint="The velocity is asked at even times from 0 to 1; the walk's own stand in the list "
+        "times.",
+        picture="None with even steps from 0; from another t_start the network is told too early "
+        "a time.",
+    ),
+    euler(
+        name="several-velocities-a-step",
+        old=LOOP + "        x = " + WALK,
+        new=LOOP + "        half = euler_step(x, velocity(x, t), (t_next - t) / 2)\n"
+        "        x = euler_step(x, velocity(half, (t + t_next) / 2), t_next - t)",
+        caught_by=ASKED,
+        hint="More than one velocity is asked in a step, as the midpoint method and Heun's do; "
+        "Euler's asks one, where the step begins.",
+        picture="A little sharper, for twice the calls of the network.",
+    ),
+    euler(
+        name="one-step-too-many",
+        old=LOOP,
+        new=LOOP.replace("zip(times[:-1], times[1:])", "zip(times, [*times[1:], times[-1]])"),
+        caught_by=ASKED,
+        hint="There is one step too many: n times make n - 1 steps, the last of them onto 1.",
+        picture="Hardly any difference; one call of the network is wasted.",
+    ),
+    euler(
+        name="walk-stops-early",
+        old=LOOP,
+        new=LOOP.replace("zip(times[:-1], times[1:])", "zip(times[:-2], times[1:-1])"),
+        caught_by=ASKED,
+        hint="The last step is not taken: n times make n - 1 steps.",
+        picture="A thin layer of noise is left.",
+    ),
+    euler(
+        name="one-tensor-in-place",
+        old=STEPS,
+        new=LOOP.replace("    yield x\n", "    x = x.clone()\n    yield x\n")
+        + "        x += (t_next - t) * velocity(x, t)\n        yield x\n",
+        caught_by=ASKED,
+        hint="Every yield hands out the same tensor, so that all states become the last one. Make "
+        "a new one in each step, as x = x + a does, and x += a or x.copy_(a) does not.",
+        picture="The strip of states shows the last picture everywhere.",
+    ),
+    euler(
+        name="walk-keeps-its-end",
+        old=STEPS,
+        new=LOOP + f"        x = {WALK}\n        if t_next < times[-1]:\n            yield x\n",
+        caught_by=ASKED,
+        hint="The last picture is not yielded: the walk ends with the one at t = 1.",
+        picture="A thin layer of noise is left.",
+    ),
+    euler(
+        name="last-time-not-1",
+        old=LIST,
+        new=LIST.replace("[1.0]", "[1.0 - 1e-9]"),
+        caught_by=RISE,
+        hint="The list comes near 1 and does not end on it: put 1.0 itself at its end.",
+        picture="None to be seen.",
+    ),
+    euler(
+        name="times-in-float32",
+        old=LIST,
+        new="    import torch\n\n"
+        + LIST.replace("return [", "return torch.tensor([").replace("1)]", "1)]).tolist()"),
+        caught_by=RISE,
+        hint="These are the times as float32 keeps them: make them of Python's floats.",
+        picture="None to be seen.",
+    ),
+    euler(
+        name="start-not-checked",
+        old="    check_start(t_start)\n    if not 0 < step_size <= 1:",
+        new="    if not 0 < step_size <= 1:",
+        caught_by=REFERENCE,
+        hint="Nothing refuses a t_start below 0, or from 1 on: check_start does.",
+        picture="None.",
+    ),
+    euler(
+        name="only-the-last-picture",
+        old=STEPS,
+        new=LOOP.replace("    yield x\n", "") + f"        x = {WALK}\n    yield x\n",
+        caught_by=ASKED,
+        hint="Not every picture is handed out; the walk yields its start, and then the picture "
+        "after each step.",
+        picture="The strip of states has one picture.",
     ),
     euler(
         name="steps-all-alike",
@@ -400,8 +563,66 @@ FLOW_VERSIONS = [
         old=MASK,
         new="mask = t >= p_uncond",
         caught_by=SHARE,
-        hint="The class is dropped where t is small, not by chance: sampling begins just there.",
+        hint="Whether the class is dropped depends on t; it should be a chance of its own.",
         picture="The first steps know no unconditional velocity of later times.",
+    ),
+    conditioning(
+        name="one-mask-per-batch",
+        old=MASK,
+        new=MASK.replace("torch.rand(len(c),", "torch.rand(1,") + "\n"
+        "    mask = mask.expand(len(c))",
+        caught_by=SHARE,
+        hint="The whole batch shares one mask: every picture's class is dropped by a chance of "
+        "its own.",
+        picture="None to be expected: over many batches the same share is dropped.",
+    ),
+    conditioning(
+        name="mask-not-per-picture",
+        old=MASK,
+        new=MASK.replace("torch.rand(len(c),", "torch.rand(len(c), 10,"),
+        caught_by=SHARE,
+        hint="The mask is one number for each picture, (N,); the UNet itself drops the whole "
+        "class vector with it.",
+        picture="None: the UNet refuses such a mask.",
+    ),
+    conditioning(
+        name="mask-not-drawn",
+        old=MASK,
+        new="mask = torch.arange(len(c), device=x_1.device) >= p_uncond * len(c)",
+        caught_by=SHARE,
+        hint="The mask drops a fixed part of the batch; each picture's class is dropped by a "
+        "chance of its own, drawn anew.",
+        picture="None to be seen in large batches that are shuffled.",
+    ),
+    conditioning(
+        name="mask-on-the-digits",
+        old=MASK,
+        new=MASK + "\n    c = c * mask",
+        caught_by=SHARE,
+        hint="The digits themselves are changed, so that another digit is told; hand c on as it "
+        "came, for the mask alone says where none is told.",
+        picture="Hardly any difference, for the mask drops what was changed; without it the "
+        "digit 0 stands for no digit.",
+    ),
+    conditioning(
+        name="call-in-another-order",
+        old=CLASS_FORWARD,
+        new="    unet.train()\n"
+        "    (x_t, c, t, mask), velocity = class_flow_example(x_1, c, p_uncond)\n"
+        "    return squared_error(unet, ((x_t, t, c, mask), velocity))",
+        caught_by=LOSS,
+        hint="What the UNet is called with has changed places.",
+        picture="None: the UNet refuses what is no digit.",
+    ),
+    conditioning(
+        name="called-without-mask",
+        old=CLASS_FORWARD,
+        new="    unet.train()\n"
+        "    (x_t, c, t, mask), velocity = class_flow_example(x_1, c, p_uncond)\n"
+        "    return squared_error(unet, ((x_t, c, t), velocity))",
+        caught_by=LOSS,
+        hint="The UNet is not told the mask, so that it knows every class.",
+        picture="Guided samples with odd strokes: the unconditional velocity was never trained.",
     ),
     conditioning(
         name="flow-class-and-time-exchanged",
@@ -469,7 +690,7 @@ FLOW_VERSIONS = [
         new="u_cond, u_uncond = unet(",
         caught_by=REFERENCE,
         hint="The two halves of the answer have changed places.",
-        picture="Blots: guidance pushes away from the digit.",
+        picture="Bold strokes of other digits: guidance pushes away from the one asked for.",
     ),
     guidance(
         name="flow-always-told",
@@ -488,12 +709,45 @@ FLOW_VERSIONS = [
         picture="Digits of any kind.",
     ),
     guidance(
+        name="a-digit-for-the-mask",
+        old=TOLD + "    times = torch.full((2 * len(x),), t, device=x.device)\n"
+        f"    u_uncond, u_cond = {ASKED_FOR}",
+        new="    told = torch.ones(2 * len(c), device=x.device)\n"
+        "    times = torch.full((2 * len(x),), t, device=x.device)\n"
+        "    u_uncond, u_cond = "
+        + ASKED_FOR.replace("torch.cat([c, c])", "torch.cat([torch.zeros_like(c), c])"),
+        caught_by=CALLS,
+        hint="The unconditional velocity is asked with a digit of its own, such as 0 or 10; what "
+        "says that there is no digit is a mask of 0.",
+        picture="Digits of the right kind, pushed away from a 0; with a 10, an error.",
+    ),
+    guidance(
+        name="times-of-half-the-call",
+        old="times = torch.full((2 * len(x),), t, device=x.device)",
+        new="times = torch.full((len(x),), t, device=x.device)",
+        caught_by=CALLS,
+        hint="One call asks about every sample twice, so it wants two times for each.",
+        picture="None: the UNet refuses.",
+    ),
+    guidance(
+        name="two-calls-a-step",
+        old=TOLD + "    times = torch.full((2 * len(x),), t, device=x.device)\n"
+        f"    u_uncond, u_cond = {ASKED_FOR}.chunk(2)",
+        new="    times = torch.full((len(x),), t, device=x.device)\n"
+        "    u_uncond = unet(x, c, times, torch.zeros_like(c))\n"
+        "    u_cond = unet(x, c, times, torch.ones_like(c))",
+        caught_by=CALLS,
+        hint="The UNet is called more than once a step: put both questions into one batch with "
+        "torch.cat, and cut the answer in two.",
+        picture="The same pictures, in more time.",
+    ),
+    guidance(
         name="flow-time-as-index",
         old="times = torch.full((2 * len(x),), t, device=x.device)",
         new="times = torch.full((2 * len(x),), 300 * t, device=x.device)",
         caught_by=CALLS,
         hint="The UNet is told the number of the step; it learned times in [0, 1].",
-        picture="Noise from the second step on.",
+        picture="None: the UNet refuses times beyond 1. One that takes them gives white squares.",
     ),
     guidance(
         name="flow-time-reversed-in-sampling",
@@ -501,7 +755,8 @@ FLOW_VERSIONS = [
         new="times = torch.full((2 * len(x),), 1 - t, device=x.device)",
         caught_by=CALLS,
         hint="The UNet is told 1 - t: time runs from noise at 0 to clean at 1 here.",
-        picture="Noise: at the start the network believes the picture to be clean.",
+        picture="Recognisable grey digits in static: at the start the network believes the picture "
+        "to be clean.",
     ),
     # three languages
     languages(
