@@ -44,7 +44,8 @@ class Defaults:
     scheduler_config.json; None: they follow it too. The rest is for a second stage: level is how
     much noise the small picture gets, as a timestep; strength the share of the walk that is walked;
     outside what an inpainting step puts where nothing is made anew, the original as it is, "clean",
-    or "noised" to the level reached.
+    or "noised" to the level reached. An illusion, of two prompts at once, may have steps, guidance
+    and a level of its own; None: as any picture. Above highest a network has seen no level.
     """
 
     steps: int = 50
@@ -56,6 +57,10 @@ class Defaults:
     level: int = 0
     strength: float = 1.0
     outside: str = "clean"
+    highest: int = 999
+    illusion_steps: int | None = None
+    illusion_guidance: float | None = None
+    illusion_level: int | None = None
 
 
 OFFICIAL = Defaults()

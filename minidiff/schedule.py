@@ -121,7 +121,10 @@ NAMED_TIMESTEPS = {
 def named_timesteps(name: str) -> list[int]:
     """One of the original release's lists, for example "fast27"; use with `pipeline_pairs`."""
     if name not in NAMED_TIMESTEPS:
-        raise UserError(f"no timestep list is called {name!r}; known: {', '.join(NAMED_TIMESTEPS)}")
+        raise UserError(
+            f"no timestep list is called {name!r}: give a number of steps, or course, or one of"
+            f" {', '.join(NAMED_TIMESTEPS)}"
+        )
     return [int(t) for t in NAMED_TIMESTEPS[name].split()]
 
 

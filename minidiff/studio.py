@@ -28,12 +28,12 @@ from tqdm import tqdm
 from minidiff.deepfloyd.unet import Cond
 from minidiff.errors import UserError
 from minidiff.guidance import CFG, Anagram, Guidance, Hybrid
+from minidiff.io.inputs import as_tensor, pictures, whole_numbers
 from minidiff.io.inputs import mask as as_mask
-from minidiff.io.inputs import pictures, whole_numbers
 from minidiff.io.pictures import read_mask, read_picture, to_image
 from minidiff.model import Model, load
 from minidiff.noise import SeededNoise
-from minidiff.plan import Plan, make_plan
+from minidiff.plan import Plan, make_plan, read_defaults
 from minidiff.sampling import Step, check_starts, denoise, keep_outside, noised_start
 from minidiff.views import View, find_view
 
@@ -49,6 +49,8 @@ ELSEWHERE = {
     "scheduler": "sampler",
     "image": "picture",
     "mask_image": "mask",
+    "seed": "seeds",
+    "noise_level": "level",
 }
 Picture = str | Path | Image.Image | np.ndarray | Tensor
 Progress = Callable[[int, int], None]
@@ -104,6 +106,12 @@ class Pictures(list):
     def __init__(self, tensor: Tensor):
         super().__init__(to_image(x) for x in tensor)
         self.tensor = tensor
+
+    def __getitem__(self, which):
+        """One PIL picture, or a slice of them as Pictures."""
+        if isinstance(which, slice):
+            return Pictures(self.tensor[which])
+        return super().__getitem__(which)
 
     def sheet(self, scale: int = 3, gap: int = 4) -> Image.Image:
         """All of them in a row, enlarged without blur."""
@@ -170,7 +178,7 @@ class Studio:
         return self.finish(self.hybrids(far, near, seeds, **how))
 
     def upscale(self, small, prompts, seeds=SEED, *, weights_2=None, **how) -> Pictures:
-        """Pictures that were drawn here, or any (B, 3, h, w) in [-1, 1], made large by stage II.
+        """Pictures that were drawn here, or others of any kind, made large by stage II.
 
         prompts and seeds as they were drawn with; weights_2: the folder of the second stage, by
         default the one beside this one. The rest as for Upscaler.upscale.
@@ -179,8 +187,19 @@ class Studio:
 
         if weights_2 not in self._upscalers:
             self._upscalers[weights_2] = Upscaler(self, weights_2)
-        low = small.tensor if isinstance(small, Pictures) else small
-        return self._upscalers[weights_2].upscale(low, prompts, seeds, **how)
+        return self._upscalers[weights_2].upscale(self.as_small(small), prompts, seeds, **how)
+
+    def as_small(self, found) -> Tensor:
+        """(B, 3, h, w) in [-1, 1] of Pictures, a file, PIL, a tensor, or a list of such."""
+        if isinstance(found, Pictures):
+            return found.tensor
+        if isinstance(found, (str, Path)):
+            return self.picture(found)
+        if isinstance(found, (list, tuple)):
+            if not found:
+                raise UserError("there is no picture in an empty list")
+            return torch.cat([self.as_small(one) for one in found])
+        return pictures(as_image(found))
 
     # --- the same as jobs ------------------------------------------------------------------------
 
@@ -213,7 +232,7 @@ class Studio:
         return self.job(guidance, seeds, plan, original=self.picture(picture), mask=hole)
 
     def anagrams(self, prompt, turned, seeds=SEED, view="flip", *, negative="", **how) -> Job:
-        plan, seeds = self.plan(**how), seed_list(seeds)
+        plan, seeds = self.illusion_plan(**how), seed_list(seeds)
         self.check_texts([prompt, turned], negative)
         conds = tuple(self.cond([text] * len(seeds)) for text in (prompt, turned))
         views = (View(), find_view(view))
@@ -221,7 +240,7 @@ class Studio:
         return self.job(Anagram(conds, uncond, views, plan.guidance), seeds, plan)
 
     def hybrids(self, far, near, seeds=SEED, *, negative="", **how) -> Job:
-        plan, seeds = self.plan(**how), seed_list(seeds)
+        plan, seeds = self.illusion_plan(**how), seed_list(seeds)
         self.check_texts([far, near], negative)
         away = self.away_from(negative, [far] * len(seeds), plan.guidance)
         conds = [self.cond(texts) for texts in ([far] * len(seeds), [near] * len(seeds), away)]
@@ -246,9 +265,20 @@ class Studio:
         for word in words:
             if word not in known:
                 here = ELSEWHERE.get(word)
-                remedy = f"it is called {here} here" if here else f"known: {', '.join(known)}"
+                listed = ", ".join(("seeds", "negative", "steps", *known))
+                remedy = f"it is called {here} here" if here else f"known: {listed}"
+                if word in ("level", "strength", "upscale"):
+                    remedy = "studio.upscale(pictures, prompts, seeds) makes drawn pictures large"
                 raise UserError(f"there is no argument {word}: {remedy}")
         return make_plan(self.model, steps, **words)
+
+    def illusion_plan(self, steps=None, guidance=None, **words) -> Plan:
+        """As `plan`, but two prompts at once may need more steps and less guidance."""
+        advice = read_defaults(self.model.folder)
+        if steps is None and words.get("sampler") is None:
+            steps = advice.illusion_steps
+        guidance = advice.illusion_guidance if guidance is None else guidance
+        return self.plan(steps, guidance=guidance, **words)
 
     def check_texts(self, prompts: Sequence[str], negative: str = "") -> None:
         """UserError for a prompt that says nothing or too much; the negative one may be empty."""
@@ -372,7 +402,11 @@ def as_image(picture):
 
 
 def listed(prompts: str | Sequence[str]) -> list[str]:
-    return [prompts] if isinstance(prompts, str) else list(dict.fromkeys(prompts))
+    found = [prompts] if isinstance(prompts, str) else prompts
+    texts = isinstance(found, Sequence) and all(isinstance(text, str) for text in found)
+    if not texts or not found:
+        raise UserError(f"prompts are a text or a list of texts, not {prompts!r}")
+    return list(dict.fromkeys(found))
 
 
 def seed_list(seeds: int | Iterable[int]) -> list[int]:
@@ -388,10 +422,9 @@ def start_list(i_start, strength, steps: int) -> list[int]:
     if i_start is not None and strength is not None:
         raise UserError("strength and i_start say the same thing: give one of them")
     if i_start is None:
-        shares = STRENGTH if strength is None else strength
-        shares = [shares] if isinstance(shares, (int, float)) else shares
-        i_start = [start_index(share, steps) for share in shares]
-    return list(dict.fromkeys([i_start] if isinstance(i_start, int) else i_start))
+        shares = as_tensor(STRENGTH if strength is None else strength, "strength")
+        i_start = [start_index(share, steps) for share in shares.double().reshape(-1).tolist()]
+    return list(dict.fromkeys(whole_numbers(i_start, "i_start")))
 
 
 def start_index(strength: float, steps: int) -> int:

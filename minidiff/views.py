@@ -35,6 +35,10 @@ class View:
         """A variance moves with its pixel, and keeps its sign even where a view negates."""
         return self.inverse(v)
 
+    def enlarged(self, factor: int) -> "View":
+        """The view that does to pictures `factor` times as large what this one does."""
+        return self
+
     def frame(self, x: Tensor, s: float) -> Tensor:
         """A cross-fade; views with a motion of their own override this."""
         return (1 - s) * x + s * self.view(x)
@@ -107,6 +111,9 @@ class Permute(View):
     @property
     def name(self):
         return f"permute{self.size}"
+
+    def enlarged(self, factor):
+        return Permute(self.size * factor, self.seed)
 
     def order(self, x: Tensor) -> Tensor:
         pieces = (x.shape[-2] // self.size) * (x.shape[-1] // self.size)

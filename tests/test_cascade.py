@@ -237,11 +237,45 @@ def test_defaults_are_those_of_the_official_pipelines_or_of_the_checkpoint(studi
     assert (len(job.plan), job.starts, job.level, job.plan.guidance) == (20, [15], 60, 1.0)
 
 
+def test_pictures_of_every_kind_are_enlarged(studio):
+    drawn = studio.draw(["a cat", "a dog"], seeds=[1, 2], steps=2)
+    assert drawn[1:3].tensor.equal(drawn.tensor[1:3]) and len(drawn[1:3]) == 2
+    for small in (drawn[0], drawn[:1], [drawn[0]], drawn.tensor[0], CAT):
+        assert studio.upscale(small, "a cat", steps=1).tensor.shape == (1, 3, 96, 96)
+    assert len(studio.upscale([drawn[0], drawn[1]], "a cat", seeds=[1, 2], steps=1)) == 2
+
+
+def test_an_illusion_has_a_walk_and_a_level_of_its_own(studio):
+    write_json(
+        studio.model.folder / "sampling.json",
+        {"steps": 10, "illusion_steps": 20, "illusion_guidance": 3},
+    )
+    assert len(studio.drawing("a cat").plan) == 10
+    plan = studio.hybrids("a cat", "a dog").plan
+    assert (len(plan), plan.guidance) == (20, 3)
+    assert len(studio.anagrams("a cat", "a dog", steps=4, guidance=2).plan) == 4
+    up, low = upscaler.Upscaler(studio), torch.zeros(1, 3, 64, 64)
+    write_json(up.model.folder / "sampling.json", {"illusion_level": 150, "highest": 299})
+    assert up.enlarging("hybrids", low, "a cat", "a dog").level == 150
+    assert up.enlarging("drawing", low, ["a cat"]).level == 250  # the official pipeline's
+    with pytest.warns(UserWarning, match="above 299"):
+        up.enlarging("drawing", low, ["a cat"], level=300)
+
+
+@pytest.mark.parametrize("name", [name for name in VIEWS if name not in ("skew", "circle")])
+def test_a_view_does_the_same_to_larger_pictures(name):
+    """A skew and a circle are only as exact as their pixels."""
+    x = values("x", (1, 3, 64, 64))
+    large = x.repeat_interleave(4, -1).repeat_interleave(4, -2)
+    seen = VIEWS[name].enlarged(4).view(large)
+    assert torch.equal(seen[..., ::4, ::4], VIEWS[name].view(x))
+
+
 @pytest.mark.parametrize(
     ("how", "says"),
     [
         ({"level": 1000}, "0 to 999"),
-        ({"level": 2.5}, "0 to 999"),
+        ({"level": 2.5}, "whole"),
         ({"strength": 0.0}, "strength"),
         ({"seeds": [1, 2]}, "1 small pictures, and 2"),
         ({"guidance_scale": 7}, "is called guidance here"),

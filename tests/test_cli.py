@@ -148,9 +148,17 @@ def test_inpaint_keeps_what_is_not_masked(run, photo, tmp_path, steps):
 @pytest.mark.parametrize("verb", ["anagram", "hybrid"])
 def test_two_readings(run, tmp_path, verb):
     assert run(verb, "a cat", "a dog", *FEW, "--gif", "--negative", "a blur")[0] == 0
-    names = sorted(p.suffix for p in (tmp_path / "out").iterdir())
-    assert names == [".gif", ".png"]
-    text = read_png_text(next((tmp_path / "out").glob("*.png")))
+    (still, *turned), (film,) = (
+        sorted((tmp_path / "out").glob(kind)) for kind in ("*.png", "*.gif")
+    )
+    if turned:  # "-turned.png" stands before ".png"
+        still, (turned,) = turned[0], [still]
+        seen, hung = (pixels(file).view(64, 64, 3) for file in (turned, still))
+        assert torch.equal(seen, hung.flip(0))
+        with Image.open(film) as frames:
+            assert frames.n_frames > 10  # the walk's few, and then it turns
+    assert bool(turned) == (verb == "anagram")
+    text = read_png_text(still)
     assert (text["prompt"], text["negative"]) == ("a cat | a dog", "a blur")
 
 
@@ -166,6 +174,9 @@ def test_two_readings(run, tmp_path, verb):
         (["sample", "###"], "says nothing"),
         (["sample", "cat " * 100], "100 tokens and 76 fit"),
         (["sample", "a cat", "--steps", "0"], "1 to 1000, not 0"),
+        (["sample", "a cat", "--level", "100"], "say --upscale"),
+        (["edit", "photo.png", "a cat", "--steps-2", "5"], "say --upscale"),
+        (["hybrid", "a cat", "a dog", "--weights-2", "x"], "say --upscale"),
         (["sample", "a cat", "--steps", "1001"], "1 to 1000, not 1001"),
         (["sample", "a cat", "--steps", "-5"], "steps"),
         (["sample", "a cat", "--steps", "many"], "no timestep list"),

@@ -185,7 +185,9 @@ def test_refuses_walks_that_do_not_fall(walk):
 
 
 def test_refuses_unknown_names():
-    with pytest.raises(UserError, match="called 'fast28'; known: fast27, smart27, smart50, "):
+    with pytest.raises(
+        UserError, match="called 'fast28': give a number of steps, or course, or one of fast27, "
+    ):
         named_timesteps("fast28")
 
 

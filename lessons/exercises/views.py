@@ -94,6 +94,9 @@ class Permute(View):
     def name(self):
         return f"permute{self.size}"
 
+    def enlarged(self, factor):
+        return Permute(self.size * factor, self.seed)
+
     def order(self, x: Tensor) -> Tensor:
         pieces = (x.shape[-2] // self.size) * (x.shape[-1] // self.size)
         return torch.randperm(pieces, generator=torch.Generator().manual_seed(self.seed))

@@ -17,10 +17,12 @@ from minidiff.errors import UserError
 from minidiff.figures.grids import enlarge, picture, save_gif, save_png
 from minidiff.io.devices import my_share, place_in_team
 from minidiff.sampling import Step
+from minidiff.stage2.cascade import recommended
 from minidiff.stage2.upscaler import Upscaler, check_level
 from minidiff.studio import Job, Studio, open_studio
-from minidiff.views import find_view
+from minidiff.views import View, find_view
 
+TURN, PAUSE = 16, 8  # frames of a GIF that turn an anagram, and before
 WALK = ("steps", "sampler", "spacing", "eta", "limit", "guidance")
 
 
@@ -31,9 +33,9 @@ class Settings:
     seeds: list[int]
     negative: str
     out: str
-    gif: bool
-    scale: int
-    batch: int
+    gif: bool = False
+    scale: int = 4
+    batch: int = 16
     steps: str | None = None
     sampler: str | None = None
     spacing: str | None = None
@@ -73,11 +75,15 @@ class Settings:
 
 @dataclass(frozen=True)
 class Name:
-    """How the file of one picture is called, and what it tells besides seed and walk."""
+    """How the file of one picture is called, and what it tells besides seed and walk.
+
+    view: through which the picture has a second reading, that gets a file too
+    """
 
     kind: str
     prompt: str
     tells: dict
+    view: View | None = None
 
 
 # --- the verbs --------------------------------------------------------------------------------
@@ -107,7 +113,7 @@ def edit(
     job = studio.editing(image, prompt, settings.seeds, **begin, **settings.walk)
     stem = slug(Path(image).stem)
     names = [
-        Name(f"edit-{stem}-from-{start}", prompt, {"image": image, "i_start": start})
+        Name(f"edit-{stem}-from-{start}", prompt, {"image": Path(image).name, "i_start": start})
         for start in job.starts
     ]
     return write(studio, settings, job, names, "editing", image, prompt)
@@ -118,7 +124,8 @@ def inpaint(image: str, mask: str, prompt: str, invert: bool, **options) -> list
     settings, studio = opened(options)
     job = studio.inpainting(image, mask, prompt, settings.seeds, invert=invert, **settings.walk)
     kind = f"inpaint-{slug(Path(image).stem)}" + "-inverted" * invert
-    tells = {"image": image, "mask": mask} | ({"invert": "yes"} if invert else {})
+    tells = {"image": Path(image).name, "mask": Path(mask).name}
+    tells |= {"invert": "yes"} if invert else {}
     names = [Name(kind, prompt, tells)] * len(job)
     what = (image, mask, prompt)
     return write(studio, settings, job, names, "inpainting", *what, invert=invert)
@@ -126,10 +133,10 @@ def inpaint(image: str, mask: str, prompt: str, invert: bool, **options) -> list
 
 def anagram(prompt: str, turned: str, view: str, **options) -> list[Path]:
     """One prompt as the picture hangs, the other through a view, such as upside down."""
-    find_view(view)  # or fail before the model is read
+    seen = find_view(view)  # or fail before the model is read
     settings, studio = opened(options)
     job = studio.anagrams(prompt, turned, settings.seeds, view, **settings.walk)
-    name = Name(f"anagram-{view}", f"{prompt} | {turned}", {"view": view})
+    name = Name(f"anagram-{view}", f"{prompt} | {turned}", {"view": view}, seen)
     return write(studio, settings, job, [name] * len(job), "anagrams", prompt, turned, view=view)
 
 
@@ -143,10 +150,11 @@ def hybrid(far: str, near: str, **options) -> list[Path]:
 
 def upscale(image: str, prompt: str, **options) -> list[Path]:
     """Any picture, shrunk to the size of the first stage's, made large by the second."""
-    settings, studio = opened(options)
+    settings, studio = opened(options, large=True)
     low = studio.picture(image).expand(len(settings.seeds), -1, -1, -1)
-    name = Name(f"upscale-{slug(Path(image).stem)}", prompt or "no words", {"image": image})
-    settings = replace(settings, steps_2=settings.steps_2 or settings.steps)
+    tells = {"image": Path(image).name} | ({} if prompt else {"prompt": ""})
+    name = Name(f"upscale-{slug(Path(image).stem)}", prompt or "no words", tells)
+    settings = replace(settings, steps_2=settings.steps)
     how = {name: getattr(settings, name) for name in WALK if name != "steps"}
     return enlarge_all(studio, settings, low, [name] * len(low), "drawing", [prompt], **how)
 
@@ -154,8 +162,13 @@ def upscale(image: str, prompt: str, **options) -> list[Path]:
 # --- what they share --------------------------------------------------------------------------
 
 
-def opened(options: dict) -> tuple[Settings, Studio]:
+def opened(options: dict, large: bool = False) -> tuple[Settings, Studio]:
+    """large: whether a second stage works too; its options mean nothing without."""
     settings = Settings(**options)
+    for name in ("level", "steps_2", "weights_2"):
+        if getattr(settings, name) is not None and not (large or settings.upscale):
+            option = name.replace("_", "-")
+            raise UserError(f"--{option} is for the second stage: say --upscale, or leave it out")
     return settings, settings.open()
 
 
@@ -167,7 +180,8 @@ def write(
     kind, what, how: the job's method and its arguments, which --upscale makes once more, large.
     """
     if settings.upscale:
-        second_stage(studio, settings)  # or fail before the work
+        upscaler = second_stage(studio, settings)  # or fail before the work
+        upscaler.plan(settings.steps_2 or recommended(upscaler.model.folder, kind).steps)
     else:
         studio.free_text_encoder()
     written, small = [], None
@@ -179,9 +193,9 @@ def write(
         small = torch.zeros(len(job), *frames[-1].shape[1:]) if small is None else small
         small[rows] = frames[-1]
         for row, (name, seed) in enumerate(zip([names[row] for row in rows], part.seeds)):
-            film = [picture(frame[row]) for frame in frames]
             tells = told(studio, settings, part, name, seed)
-            written += save(film, f"{name.kind}-{slug(name.prompt)}-seed{seed}", tells, settings)
+            film, stem = [frame[row] for frame in frames], stem_of(name, seed)
+            written += save(film, stem, tells, settings, name.view)
     if settings.upscale and small is not None:
         how |= {"negative": settings.negative}
         written += enlarge_all(studio, settings, small, names, kind, *what, **how)
@@ -208,8 +222,12 @@ def enlarge_all(
         large = keep_frames(steps, all_of_them=False)[-1]
         for x, name, seed in zip(large, [names[row] for row in rows], part.seeds):
             tells = told(upscaler, settings, part, name, seed) | {"level": part.level}
-            stem = f"{name.kind}-{slug(name.prompt)}-seed{seed}-{x.shape[-1]}"
-            written += save([picture(x)], stem, tells, replace(settings, scale=1, gif=False))
+            view = name.view and name.view.enlarged(x.shape[-1] // small.shape[-1])
+            stem, plain = (
+                f"{stem_of(name, seed)}-{x.shape[-1]}",
+                replace(settings, scale=1, gif=False),
+            )
+            written += save([x.cpu()], stem, tells, plain, view)
     return written
 
 
@@ -231,12 +249,32 @@ def told(studio: Studio, settings: Settings, job: Job, name: Name, seed: int) ->
     return tells | ({"negative": settings.negative} if settings.negative else {})
 
 
-def save(film: list, stem: str, tells: dict, settings: Settings) -> list[Path]:
-    """The last picture as a PNG, and all of them as a GIF if asked."""
-    path = Path(settings.out) / f"{stem}.png"
-    written = [save_png(enlarge(film[-1], settings.scale), path, tells)]
+def stem_of(name: Name, seed: int) -> str:
+    return f"{name.kind}-{slug(name.prompt)}-seed{seed}"
+
+
+def save(
+    film: list[torch.Tensor], stem: str, tells: dict, settings: Settings, view: View | None = None
+) -> list[Path]:
+    """The last picture (3, H, W) as a PNG, and all of them as a GIF if asked.
+
+    view: the picture through it as a PNG too; the GIF then ends with the way from one to the other.
+    """
+    path, last = Path(settings.out) / f"{stem}.png", film[-1]
+    stills = {path: last}
+    if view is not None:
+        stills[path.with_stem(f"{stem}-turned")] = view.view(last[None])[0]
+        film = [
+            *film,
+            *[last] * PAUSE,
+            *(view.frame(last[None], s / TURN)[0] for s in range(TURN + 1)),
+        ]
+    written = [
+        save_png(enlarge(picture(x), settings.scale), file, tells) for file, x in stills.items()
+    ]
     if settings.gif:
-        written.append(save_gif(film, path.with_suffix(".gif"), tells, scale=settings.scale))
+        frames = [picture(x) for x in film]
+        written.append(save_gif(frames, path.with_suffix(".gif"), tells, scale=settings.scale))
     return written
 
 

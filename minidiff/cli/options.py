@@ -105,4 +105,6 @@ DRAWING = [
     option("--batch", type=int, default=16, metavar="N", help="pictures at a time; default: 16"),
 ]
 IMAGE = option("image", help="a picture of any kind; its middle square is used")
-UPSCALING = [entry for entry in DRAWING if entry[0] != ("--upscale",)]
+# one walk, that of the second stage; no film of it, no enlargement, one batch at a time
+UNFIT = ("--upscale", "--steps-2", "--gif", "--scale", "--batch")
+UPSCALING = [entry for entry in DRAWING if entry[0][0] not in UNFIT]

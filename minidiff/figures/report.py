@@ -82,7 +82,8 @@ def draw_report(
 def choose(topics: Sequence[Topic], only: str | None) -> list[Topic]:
     ids = [topic.id for topic in topics]
     if only is not None and only not in ids:
-        raise UserError(f"there is no section {only!r}; the sections are {', '.join(ids)}")
+        own = " (it needs --image, yours-mask also --mask)" if only.startswith("yours") else ""
+        raise UserError(f"there is no section {only!r}{own}; the sections are {', '.join(ids)}")
     return [topic for topic in topics if only in (None, topic.id)]
 
 

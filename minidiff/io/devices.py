@@ -65,7 +65,8 @@ def pick_device(name: str | torch.device | None = None) -> torch.device:
         device = torch.device(name)
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError, TypeError) as error:
-        reason = str(error).splitlines()[0][:120]
+        reason = str(error).splitlines()[0]
+        reason = reason if len(reason) <= 120 else f"{reason[:120].rpartition(' ')[0]} ..."
         raise UserError(f"device {str(name)!r} cannot be used ({reason}); try cpu") from error
     if device.type not in ("cuda", "mps", "cpu"):
         raise UserError(f"device {str(name)!r} is not cuda, mps or cpu")

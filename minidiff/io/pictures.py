@@ -67,7 +67,8 @@ def read_mask(
     if picture is not None and PACKAGE not in expanded(path).resolve().parents:
         marks = square(marks_of(image, other, path, invert), min(image.size))  # same for any size
         share = float((np.asarray(marks) > 127).mean())
-        warnings.warn(f"by the mask {path}, {share:.0%} of the picture is made anew")
+        if share < 1:  # of a mask that marks everything mask_of speaks
+            warnings.warn(f"by the mask {path}, {share:.0%} of the picture is made anew")
     return mask
 
 
@@ -185,7 +186,11 @@ def check_mask(mask: Tensor, values: np.ndarray, marked: np.ndarray, path: str |
             f" {-(-len(marked) // size)} pixels wide"
         )
     if not left:
-        raise UserError(f"the mask {path} marks nothing: paint white what shall be made anew")
+        name = f"the mask {path}" if path else "the mask"
+        raise UserError(
+            f"{name} marks nothing in the middle square, which is what is used: paint white there"
+            " what shall be made anew"
+        )
     if left == 1:
         warnings.warn(f"the mask {path} marks everything: nothing of the picture is kept")
     if left < share / 2:

@@ -8,6 +8,7 @@ An Upscaler is a studio too. Its jobs are made by the same words as the first st
 know the small pictures they enlarge.
 """
 
+import warnings
 from dataclasses import dataclass, replace
 
 import torch
@@ -17,10 +18,12 @@ from minidiff.deepfloyd.unet import Cond
 from minidiff.errors import UserError
 from minidiff.guidance import Plain
 from minidiff.io.devices import free_memory
+from minidiff.io.inputs import one_number
 from minidiff.model import load_second
 from minidiff.stage2.cascade import enlarge as enlarged
 from minidiff.stage2.cascade import first_step, recommended, upscale
 from minidiff.studio import SEED, Job, Pictures, Studio
+from minidiff.views import find_view
 
 SPARE = 2 << 30  # bytes beside the weights of a network: activations at 256 pixels
 
@@ -60,7 +63,14 @@ class Upscaler(Studio):
         """A job made as the first stage's was: kind is drawing, editing, inpainting, anagrams or
         hybrids, and `what` and `how` are that method's arguments."""
         usual = recommended(self.model.folder, kind)
-        self.level = check_level(usual.level if level is None else level)
+        illusion = kind in ("anagrams", "hybrids") and usual.illusion_level is not None
+        level = (usual.illusion_level if illusion else usual.level) if level is None else level
+        self.level = check_level(level)
+        if self.level > usual.highest:
+            warnings.warn(
+                f"this second stage has seen no noise level above {usual.highest}; at {self.level}"
+                " it may draw anything"
+            )
         words = {"steps": usual.steps, "guidance": usual.guidance}
         words |= {name: value for name, value in how.items() if value is not None}
         job = getattr(self, kind)(*what, **words)
@@ -88,6 +98,11 @@ class Upscaler(Studio):
         """As the first stage's; where it begins is said by `enlarging`, for all rows alike."""
         job = self.drawing(prompt, seeds, **how)
         return replace(job, original=self.picture(picture).expand(len(job), -1, -1, -1))
+
+    def anagrams(self, prompt, turned, seeds=SEED, view="flip", **how) -> Job:
+        """As the first stage's, the view being that of larger pictures."""
+        factor = self.model.sample_size // self.first.model.sample_size
+        return super().anagrams(prompt, turned, seeds, find_view(view).enlarged(factor), **how)
 
     @torch.no_grad()
     def cond(self, prompts) -> Cond:
@@ -123,6 +138,7 @@ class Upscaler(Studio):
 
 
 def check_level(level: int) -> int:
-    if type(level) is not int or not 0 <= level < 1000:
+    level = one_number(level, "the noise level")
+    if not 0 <= level < 1000:
         raise UserError(f"the noise level is a timestep, 0 to 999, not {level!r}")
     return level
