@@ -75,7 +75,8 @@ DRAWING = [
     option(
         "--steps",
         help="how many; or course (990..0 by equation A.3); or a list: fast27, smart27, smart50,"
-        " smart100, smart185, super27, super40, super100; default: 10 with the demo, 50 without",
+        " smart100, smart185, super27, super40, super100; default: 10 with the demo (20 for two"
+        " prompts at once), 50 without",
     ),
     option(
         "--sampler",

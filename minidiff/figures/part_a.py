@@ -149,8 +149,8 @@ def second_stage(studio: Easel, small: Tensor) -> list[Figure]:
         ),
         studio.save(
             "0-noise-level.png", noised,
-            "One small picture, hidden from the second stage by more and more noise.",
-            "Four versions of one picture, which keep less and less of the small one.",
+            "One small picture, enlarged from beneath more and more noise: detail is made up anew.",
+            "Four versions of one picture, alike in shape and different in fine detail.",
         ),
     ]  # fmt: skip
 
