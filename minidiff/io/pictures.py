@@ -67,8 +67,7 @@ def read_mask(
     if picture is not None and PACKAGE not in expanded(path).resolve().parents:
         marks = square(marks_of(image, other, path, invert), min(image.size))  # same for any size
         share = float((np.asarray(marks) > 127).mean())
-        if share < 1:  # of a mask that marks everything mask_of speaks
-            warnings.warn(f"by the mask {path}, {share:.0%} of the picture is made anew")
+        warnings.warn(f"by the mask {path}, {share:.0%} of the picture is made anew")
     return mask
 
 
