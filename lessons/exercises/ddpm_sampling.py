@@ -16,7 +16,7 @@ from torch import Tensor
 
 from minidiff.equations import posterior_mean, x0_from_eps
 from minidiff.grade.stub import YourTurnError
-from minidiff.mnist.ddpm import Schedule, check_answers, digit_noise, to_device
+from minidiff.mnist.ddpm import Schedule, to_device
 from minidiff.mnist.unet import TimeConditionalUNet
 from minidiff.noise import SeededNoise
 

@@ -2,8 +2,7 @@
 
 Algorithm B.4. class_walk samples a picture of digit c[i] per seed: in each step the UNet is asked
 with the mask at 0 and at 1, in one call, and the two estimates are combined by classifier-free
-guidance. guidance_scale is a number, or (N,), and scales() gives it four dimensions; digit_noise()
-has a generator for each seed; check_answers() refuses a flow's weights. The UNet is in eval mode.
+guidance. guidance_scale is a number, or (N,). The UNet is in eval mode.
 
 Check it:       make grade EX=guided_sampling
 Begin it anew:  delete this file, then `make lessons-sync`
@@ -16,9 +15,9 @@ from torch import Tensor
 
 from minidiff.equations import classifier_free_guidance
 from minidiff.grade.stub import YourTurnError
-from minidiff.io.inputs import digits, scales
-from minidiff.mnist.ddpm import Schedule, check_answers, denoising_walk, digit_noise, to_device
+from minidiff.mnist.ddpm import Schedule, check_digits, denoising_walk, to_device
 from minidiff.mnist.unet import ClassConditionalUNet
+from minidiff.noise import SeededNoise
 
 
 def class_walk(

@@ -121,6 +121,11 @@ def ready(unet: torch.nn.Module, x_0, schedule: Schedule) -> tuple[Tensor, Sched
     return unit_pictures(x_0, device), to_device(schedule, device)
 
 
+def check_digits(c: Tensor) -> Tensor:
+    """Digits as (N,) int64, also from one-hot rows. UserError for what is none."""
+    return digits(c)
+
+
 def check_length(schedule: Schedule, num_ts: int) -> None:
     if len(schedule["betas"]) != num_ts:
         raise UserError(
@@ -157,9 +162,9 @@ def time_walk(
 ) -> Iterator[Tensor]:
     """One picture per seed from the time-conditioned UNet, step by step, in eval mode."""
     unet.eval()
-    check_answers(unet, "noise")
-    noise = digit_noise(unet, seeds, img_wh)
-    return denoising_walk(unet, to_device(ddpm_schedule, noise.device), noise)
+    device = next(unet.parameters()).device
+    noise = SeededNoise(seeds, (1, img_wh[1], img_wh[0]), device)
+    return denoising_walk(unet, to_device(ddpm_schedule, device), noise)
 
 
 def class_walk(
@@ -176,10 +181,9 @@ def class_walk(
     digit and without, come from one call of the UNet.
     """
     unet.eval()
-    check_answers(unet, "noise")
-    noise = digit_noise(unet, seeds, img_wh)
-    c = digits(c, noise.device)
-    scale = scales(guidance_scale, len(c), noise.device)
+    device = next(unet.parameters()).device
+    c = check_digits(c).to(device)
+    scale = torch.as_tensor(guidance_scale, dtype=torch.float32).to(device).reshape(-1, 1, 1, 1)
     mask = torch.cat([torch.zeros_like(c), torch.ones_like(c)])
 
     def guided(x: Tensor, t: Tensor) -> Tensor:
@@ -187,7 +191,8 @@ def class_walk(
         eps_uncond, eps_cond = both.chunk(2)
         return classifier_free_guidance(eps_uncond, eps_cond, scale)
 
-    return denoising_walk(guided, to_device(ddpm_schedule, noise.device), noise)
+    noise = SeededNoise(seeds, (1, img_wh[1], img_wh[0]), device)
+    return denoising_walk(guided, to_device(ddpm_schedule, device), noise)
 
 
 def ddpm_sample(
@@ -199,9 +204,10 @@ def ddpm_sample(
     num_samples: int = 1,
 ) -> Tensor:
     """New digits, (num_samples, 1, 28, 28), about 0 to 1; picture i has seed + i. Algorithm B.2."""
+    check_answers(unet, "noise")
     check_length(ddpm_schedule, num_ts)
     seeds = seeds_from(seed, num_samples)
-    return last(time_walk(unet, ddpm_schedule, seeds, img_wh))
+    return last(time_walk(unet, ddpm_schedule, seeds, sides(img_wh)))
 
 
 def class_ddpm_sample(
@@ -214,10 +220,11 @@ def class_ddpm_sample(
     seed: int = 0,
 ) -> Tensor:
     """A picture of each digit in c (N,), (N, 1, 28, 28); picture i has seed + i.  Algorithm B.4."""
+    check_answers(unet, "noise")
     check_length(ddpm_schedule, num_ts)
     c = digits(c)
-    seeds = seeds_from(seed, len(c))
-    return last(class_walk(unet, ddpm_schedule, c, seeds, guidance_scale, img_wh))
+    gamma = scales(guidance_scale, len(c), "cpu").reshape(-1)
+    return last(class_walk(unet, ddpm_schedule, c, seeds_from(seed, len(c)), gamma, sides(img_wh)))
 
 
 def check_answers(unet: torch.nn.Module, wanted: str) -> None:
@@ -229,12 +236,6 @@ def check_answers(unet: torch.nn.Module, wanted: str) -> None:
             f" {wanted}: load the model of the other edition, such as"
             f" {'class' if wanted == 'noise' else 'flow-class'}.safetensors"
         )
-
-
-def digit_noise(unet: torch.nn.Module, seeds: list[int], img_wh) -> SeededNoise:
-    """The noise of one grey picture for each seed, where the UNet is."""
-    width, height = sides(img_wh)
-    return SeededNoise(seeds, (1, height, width), next(unet.parameters()).device)
 
 
 def seeds_from(seed: int, count: int) -> list[int]:

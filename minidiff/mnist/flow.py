@@ -13,11 +13,10 @@ from torch import Tensor, nn
 
 from minidiff import ode
 from minidiff.equations import classifier_free_guidance, linear_path, linear_velocity
-from minidiff.io.inputs import chance, digits, one_each, one_number, scales, unit_pictures
+from minidiff.io.inputs import chance, digits, one_each, one_number, scales, sides, unit_pictures
 from minidiff.mnist.ddpm import (
     Example,
     check_answers,
-    digit_noise,
     noise_like,
     seeds_from,
     squared_error,
@@ -95,6 +94,12 @@ def flow_walk(
 ) -> Iterator[Tensor]:
     """Algorithm B.2: yields the noise, then the picture after each of num_ts steps to t = 1."""
     yield from solver(velocity, noise.draw(), ode.even_times(one_number(num_ts, "num_ts")))
+
+
+def digit_noise(unet: nn.Module, seeds: list[int], img_wh) -> SeededNoise:
+    """The noise of one grey picture for each seed, where the UNet is."""
+    width, height = sides(img_wh)
+    return SeededNoise(seeds, (1, height, width), next(unet.parameters()).device)
 
 
 def time_walk(

@@ -324,9 +324,7 @@ guided = Exercise(
     "B.2.5",
     "Algorithm B.4. class_walk samples a picture of digit c[i] per seed: in each step the UNet is "
     "asked with the mask at 0 and at 1, in one call, and the two estimates are combined by "
-    "classifier-free guidance. guidance_scale is a number, or (N,), and scales() gives it four "
-    "dimensions; digit_noise() has a generator for each seed; check_answers() refuses a flow's "
-    "weights. The UNet is in eval mode.",
+    "classifier-free guidance. guidance_scale is a number, or (N,). The UNet is in eval mode.",
     [Part(DDPM, "class_walk")],
 )
 

@@ -253,8 +253,8 @@ DDPM_VERSIONS = [
     ),
     guided(
         name="guided-scale-of-the-first",
-        old="scale = scales(guidance_scale, len(c), noise.device)",
-        new="scale = scales(guidance_scale, len(c), noise.device)[:1]",
+        old=".to(device).reshape(-1, 1, 1, 1)",
+        new=".to(device).reshape(-1, 1, 1, 1)[:1]",
         caught_by=REFERENCE,
         hint="All pictures get the scale of the first.",
         picture="A comparison of scales shows the same thing in every column.",
