@@ -29,7 +29,7 @@ body { font: 1rem/1.55 system-ui, sans-serif; max-width: 62rem; margin: 0 auto; 
 h1 { line-height: 1.2; margin-bottom: .3rem; }
 h2 { line-height: 1.25; margin: 2.6rem 0 .4rem; border-top: 1px solid var(--line);
      padding-top: 1.2rem; }
-nav ol { columns: 16rem; padding-left: 1.4rem; }
+nav ol { columns: 16rem; column-gap: 3rem; padding-left: 1.4rem; }
 .equation { background: var(--panel); border-radius: .4rem; padding: .6rem .9rem;
             overflow-x: auto; font-family: Cambria, Georgia, "Times New Roman", serif;
             font-size: 1.1rem; }
