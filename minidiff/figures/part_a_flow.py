@@ -299,7 +299,7 @@ def two_readings(
     sheet = draw_grid(grid, rows=rows, captions=texts, scale=3)
     w = studio.prompts.anagram_guidance - 1
     caption = f"Two pictures, two readings each, w = {w:g}."
-    return studio.save(name, sheet, caption, alt, prompts=jobs)
+    return studio.save(name, sheet, caption, alt, seed=[job[-1] for job in jobs], prompts=jobs)
 
 
 def hybrids(studio: Easel) -> list[Figure]:
