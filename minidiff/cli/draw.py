@@ -152,11 +152,11 @@ def upscale(image: str, prompt: str, **options) -> list[Path]:
     """Any picture, shrunk to the size of the first stage's, made large by the second."""
     settings, studio = opened(options, large=True)
     low = studio.picture(image).expand(len(settings.seeds), -1, -1, -1)
-    tells = {"image": Path(image).name} | ({} if prompt else {"prompt": ""})
-    name = Name(f"upscale-{slug(Path(image).stem)}", prompt or "no words", tells)
+    name = Name(f"upscale-{slug(Path(image).stem)}", prompt, {"image": Path(image).name})
     settings = replace(settings, steps_2=settings.steps)
     how = {name: getattr(settings, name) for name in WALK if name != "steps"}
-    return enlarge_all(studio, settings, low, [name] * len(low), "drawing", [prompt], **how)
+    upscaler = second_stage(studio, settings)
+    return enlarge_all(upscaler, settings, low, [name] * len(low), "drawing", [prompt], **how)
 
 
 # --- what they share --------------------------------------------------------------------------
@@ -198,7 +198,7 @@ def write(
             written += save(film, stem, tells, settings, name.view)
     if settings.upscale and small is not None:
         how |= {"negative": settings.negative}
-        written += enlarge_all(studio, settings, small, names, kind, *what, **how)
+        written += enlarge_all(upscaler, settings, small, names, kind, *what, **how)
     return written
 
 
@@ -207,14 +207,19 @@ def second_stage(studio: Studio, settings: Settings) -> Upscaler:
 
 
 def enlarge_all(
-    studio: Studio, settings: Settings, small: torch.Tensor, names: list[Name], kind, *what, **how
+    upscaler: Upscaler,
+    settings: Settings,
+    small: torch.Tensor,
+    names: list[Name],
+    kind,
+    *what,
+    **how,
 ) -> list[Path]:
     """The second stage's walk over the pictures of the first, each a PNG of its own."""
-    upscaler = second_stage(studio, settings)
     how |= {"steps": settings.steps_2, "level": settings.level}
     job = upscaler.enlarging(kind, small, *what, settings.seeds, **how)
-    studio.free_text_encoder()
-    written = []
+    upscaler.first.free_text_encoder()
+    written, plain = [], replace(settings, scale=1, gif=False)
     Path(settings.out).mkdir(parents=True, exist_ok=True)
     for rows in my_batches(len(job), upscaler.batch):
         part = job.take(rows)
@@ -223,10 +228,7 @@ def enlarge_all(
         for x, name, seed in zip(large, [names[row] for row in rows], part.seeds):
             tells = told(upscaler, settings, part, name, seed) | {"level": part.level}
             view = name.view and name.view.enlarged(x.shape[-1] // small.shape[-1])
-            stem, plain = (
-                f"{stem_of(name, seed)}-{x.shape[-1]}",
-                replace(settings, scale=1, gif=False),
-            )
+            stem = f"{stem_of(name, seed)}-{x.shape[-1]}"
             written += save([x.cpu()], stem, tells, plain, view)
     return written
 
@@ -250,7 +252,7 @@ def told(studio: Studio, settings: Settings, job: Job, name: Name, seed: int) ->
 
 
 def stem_of(name: Name, seed: int) -> str:
-    return f"{name.kind}-{slug(name.prompt)}-seed{seed}"
+    return f"{name.kind}-{slug(name.prompt or 'no words')}-seed{seed}"
 
 
 def save(

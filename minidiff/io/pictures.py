@@ -63,21 +63,30 @@ def read_mask(
             f"the mask {path} is {image.width}x{image.height} but {picture} is"
             f" {other.width}x{other.height}: make the mask the picture's size"
         )
-    mask = mask_of(image, size, other, path, invert)
+    marks = marks_of(image, other, path, invert)
+    mask = mask_from(marks, size, path)
     if picture is not None and PACKAGE not in expanded(path).resolve().parents:
-        marks = square(marks_of(image, other, path, invert), min(image.size))  # same for any size
-        share = float((np.asarray(marks) > 127).mean())
+        share = marked(marks).mean()  # the same for any size
         warnings.warn(f"by the mask {path}, {share:.0%} of the picture is made anew")
     return mask
 
 
 def mask_of(image, size: int, other=None, path="", invert: bool = False) -> Tensor:
     """The same for a PIL picture; other: the picture that it belongs to, if that is known."""
-    marks = marks_of(image, other, path, invert)
+    return mask_from(marks_of(image, other, path, invert), size, path)
+
+
+def mask_from(marks: Image.Image, size: int, path="") -> Tensor:
+    """Grey marks, 255 to be made anew, as a mask; checked."""
     values = np.asarray(square(marks, size), dtype=np.float32) / 255
     mask = torch.from_numpy((values >= 0.5).astype(np.float32))[None, None]
-    check_mask(mask, values, np.asarray(middle(marks)) >= 128, path)
+    check_mask(mask, values, marked(marks), path)
     return mask
+
+
+def marked(marks: Image.Image) -> np.ndarray:
+    """Which pixels of the middle square, in the file's own size, are to be made anew."""
+    return np.asarray(middle(marks)) >= 128
 
 
 def marks_of(image: Image.Image, other: Image.Image | None, path, invert: bool) -> Image.Image:

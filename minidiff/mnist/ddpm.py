@@ -223,7 +223,7 @@ def class_ddpm_sample(
     check_answers(unet, "noise")
     check_length(ddpm_schedule, num_ts)
     c = digits(c)
-    gamma = scales(guidance_scale, len(c), "cpu").reshape(-1)
+    gamma = scales(guidance_scale, len(c), "cpu")
     return last(class_walk(unet, ddpm_schedule, c, seeds_from(seed, len(c)), gamma, sides(img_wh)))
 
 

@@ -63,9 +63,10 @@ class Upscaler(Studio):
         """A job made as the first stage's was: kind is drawing, editing, inpainting, anagrams or
         hybrids, and `what` and `how` are that method's arguments."""
         usual = recommended(self.model.folder, kind)
-        illusion = kind in ("anagrams", "hybrids") and usual.illusion_level is not None
-        level = (usual.illusion_level if illusion else usual.level) if level is None else level
-        self.level = check_level(level)
+        advised = usual.level
+        if kind in ("anagrams", "hybrids") and usual.illusion_level is not None:
+            advised = usual.illusion_level
+        self.level = check_level(advised if level is None else level)
         if self.level > usual.highest:
             warnings.warn(
                 f"this second stage has seen no noise level above {usual.highest}; at {self.level}"
