@@ -192,13 +192,15 @@ class Skew(View):
         return self.slide(x, s)
 
 
-def turned_by(x: Tensor, degrees: float, fill: float | None = None) -> Tensor:
-    """Pictures turned by any angle, for the frames of a GIF; the corners are `fill`, or 0."""
+def turned_by(x: Tensor, degrees: float, fill: float = 0.0) -> Tensor:
+    """Pictures turned by any angle, for the frames of a GIF; the corners are `fill`."""
     # Imported here: it takes a second, and most walks turn nothing by half.
     from torchvision.transforms import InterpolationMode
     from torchvision.transforms.functional import rotate
 
-    return rotate(x, degrees, interpolation=InterpolationMode.BILINEAR, fill=fill)
+    # What lies outside counts as 0 in the edges' pixels, too: shifted so that 0 is the fill, or a
+    # white picture would have a grey outline.
+    return rotate(x - fill, degrees, interpolation=InterpolationMode.BILINEAR) + fill
 
 
 VIEWS = {

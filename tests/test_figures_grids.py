@@ -120,6 +120,19 @@ def test_gif_has_all_frames_and_its_comment(tmp_path):
         save_gif(frames[:1], path)
 
 
+def test_a_gif_keeps_its_paper_and_comes_close_to_its_colours(tmp_path):
+    """More colours than a frame can have, on white paper."""
+    noise = torch.rand((3, 60, 60), generator=torch.Generator().manual_seed(0))
+    sheets = [draw_grid([[picture(noise.roll(i, 1), 0, 1)]]) for i in range(3)]
+    with Image.open(save_gif(sheets, tmp_path / "a.gif")) as gif:
+        for i, sheet in enumerate(sheets):
+            gif.seek(i)
+            shown = gif.convert("RGB")
+            assert shown.getpixel((0, 0)) == sheet.getpixel((0, 0)) == (255, 255, 255)
+            apart = torch.tensor(list(shown.tobytes())) - torch.tensor(list(sheet.tobytes()))
+            assert apart.abs().float().mean() < 20
+
+
 def test_page_shows_all_that_it_is_given(tmp_path):
     save_png(Image.new("RGB", (40, 30)), tmp_path / "a.png")
     section = Section(

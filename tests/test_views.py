@@ -119,3 +119,9 @@ def test_the_circle_is_on_the_device_of_the_picture():
 def test_pieces_must_fill_the_picture():
     with pytest.raises(UserError, match="64 x 64 pixels cannot be cut into squares of 24"):
         Permute(24).view(noise(1, 3, 64, 64))
+
+
+@pytest.mark.parametrize("s", [0.1, 0.37, 0.5, 0.8])
+def test_a_turning_page_has_no_outline(s):
+    page = torch.full((1, 3, 16, 16), PAPER)
+    torch.testing.assert_close(VIEWS["rotate90"].frame(page, s), page)
