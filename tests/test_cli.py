@@ -286,6 +286,20 @@ def test_every_verb_has_help_and_a_function():
         assert caught.value.code == 0
 
 
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["sample", "a cat", "--sedds", "3"], "takes no --sedds 3 (is it --seeds?); `python -m"),
+        (["sample", "a cat", "--stpes=3"], "takes no --stpes=3 (is it --steps?)"),
+        (["weights", "check", "a", "b"], "weights check takes no b; `python -m minidiff weights c"),
+        (["sample"], "required: prompt; `python -m minidiff sample --help` shows how"),
+    ],
+)
+def test_words_that_no_verb_takes(capsys, arguments, says):
+    assert main(arguments) == 2
+    assert says in capsys.readouterr().err
+
+
 def test_help_knows_all_views():
     view = next(kw for names, kw in VERBS["anagram"].options if names[0] == "--view")
     listed = re.findall(r"[a-z]+\d*", re.sub(r"default:|; or|\(.*\)", "", view["help"]))

@@ -6,12 +6,11 @@ import io
 import os
 import signal
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
 
+from minidiff.cli.ending import Ending
 from minidiff.cli.verbs import GROUPS, VERBS
 from minidiff.errors import UserError
 from minidiff.io.surroundings import notes
@@ -58,41 +57,48 @@ def main(arguments: list[str] | None = None) -> int:
     """Run a verb; the exit status. Bad input ends in one sentence and 2, never in a traceback."""
     if isinstance(sys.stdout, io.TextIOWrapper):  # a file's name may hold what no terminal can show
         sys.stdout.reconfigure(errors="replace")
-    with notes(say), ended_by_sigterm():
-        return run(arguments)
-
-
-def run(arguments: list[str] | None) -> int:
-    try:
-        options = vars(make_parser().parse_args(arguments))
-        module, function = VERBS[options.pop("verb")].function.split(":")
-        given = {name: value for name, value in options.items() if value is not None}
-        report(getattr(import_module(module), function)(**given))
-    except UserError as error:
-        return fail(str(error), 2)
-    except KeyboardInterrupt:
-        return fail("interrupted; every file that was written is whole", 130)
-    except BrokenPipeError:  # `| head` has read enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
-    except ImportError as error:
-        return fail_without(error)
-    except (MemoryError, OSError, RuntimeError) as error:
-        return fail_with(error)
+    with notes(say), Ending() as ending:
+        try:
+            perform(arguments)
+        except BaseException as error:  # whatever a signal has become on its way out
+            if isinstance(error, KeyboardInterrupt) or ending.status == 128 + signal.SIGINT:
+                return fail("interrupted; every file that was written is whole", 130)
+            return ending.status or status_of(error)
     return 0
 
 
-@contextmanager
-def ended_by_sigterm() -> Iterator[None]:
-    """Within it a SIGTERM is an exit that tidies files up. Only a main thread may say so."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
+def perform(arguments: list[str] | None) -> None:
+    parser = make_parser()
+    known, unknown = parser.parse_known_args(arguments)
+    options = vars(known)
+    if unknown:
+        refuse(parser, options["verb"], unknown)
+    module, function = VERBS[options.pop("verb")].function.split(":")
+    given = {name: value for name, value in options.items() if value is not None}
+    report(getattr(import_module(module), function)(**given))
+
+
+def refuse(parser: Parser, verb: str, words: list[str]) -> None:
+    """UserError for words that a verb does not take; argparse's would point to all verbs' help."""
+    taken = [name for names, _ in VERBS[verb].options for name in names]
+    near = get_close_matches(words[0].partition("=")[0], taken, n=1)
+    meant = f" (is it {near[0]}?)" if near else ""
+    parser.prog += f" {verb}"
+    parser.error(f"{verb} takes no {' '.join(words)}{meant}")
+
+
+def status_of(error: BaseException) -> int:
+    """The exit status, after the sentence that explains it; a fault of ours shows its traceback."""
+    if isinstance(error, UserError):
+        return fail(str(error), 2)
+    if isinstance(error, BrokenPipeError):  # `| head` has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    if isinstance(error, ImportError):
+        return fail_without(error)
+    if isinstance(error, (MemoryError, OSError, RuntimeError)):
+        return fail_with(error)
+    raise error
 
 
 def report(result) -> None:

@@ -152,7 +152,8 @@ def configure(device: str, mode: str) -> None:
     """torch's global switches for a mode; must come before the first work on a GPU."""
     if mode == "deterministic":
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.use_deterministic_algorithms(mode == "deterministic")
+    # the same as use_deterministic_algorithms, which would import torch's compiler first
+    torch.set_deterministic_debug_mode("error" if mode == "deterministic" else "default")
     torch.backends.cudnn.benchmark = mode == "fast"
     torch.set_float32_matmul_precision("high" if mode == "fast" else "highest")
     if torch.device(device).index is not None:

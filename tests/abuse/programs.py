@@ -5,6 +5,7 @@ Importing torch takes longer than the work: multiprocessing's fork server does i
 
 import os
 import resource
+import signal
 import sys
 from multiprocessing import get_context
 from pathlib import Path
@@ -28,20 +29,28 @@ def start(program, *arguments, log: Path, largest: int | None = None):
 
     largest  bytes beyond which the system lets it write no file: another way to fill a disk
     """
-    process = context.Process(target=run, args=(program, arguments, log, largest), daemon=True)
+    ready = context.Event()  # a signal that comes earlier meets multiprocessing, not the program
+    process = context.Process(
+        target=run, args=(program, arguments, log, largest, ready), daemon=True
+    )
     process.start()
+    assert ready.wait(60)
     return process
 
 
-def run(program, arguments: tuple, log: Path, largest: int | None) -> None:
+def run(program, arguments: tuple, log: Path, largest: int | None, ready) -> None:
     torch.set_num_threads(1)
     sys.stdout = sys.stderr = open(log, "a", buffering=1)
     if largest is not None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (largest, largest))
     try:
+        # in the background of a script, whose children ignore it, an interrupt is heeded, too
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        ready.set()
         status = program(*arguments)
-    except KeyboardInterrupt:  # outside of main()
+    except KeyboardInterrupt:  # between two calls of main()
         status = 130
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     sys.exit(status)
 
 
