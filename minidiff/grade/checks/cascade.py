@@ -36,9 +36,9 @@ def small_corners(code):
 @small.check("between the pixels a straight line")
 def small_lines(code):
     low = torch.tensor([0.0, 1.0, 3.0]).double().expand(1, 3, 2, 3)
-    due = torch.tensor([0.0, 0.5, 1.0, 2.0, 3.0])
-    got = code.enlarge(low, (4, 5))
-    close(got, due.expand(1, 3, 4, 5), "a row of 0, 1, 3, enlarged to 5 pixels,")
+    due = torch.tensor([0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 2.5, 3.0])
+    got = code.enlarge(low, (4, 9))
+    close(got, due.expand(1, 3, 4, 9), "a row of 0, 1, 3, enlarged to 9 pixels,")
 
 
 @small.check("the picture fades as the noise grows")
