@@ -7,9 +7,11 @@ import torch
 from tiny_checkpoint import write_tiny_checkpoint
 
 import minidiff
+from minidiff.cli import main
 from minidiff.deepfloyd.embeddings import read_embeddings, save_embeddings
 from minidiff.deepfloyd.signs import Signs
 from minidiff.deepfloyd.text import TextEncoder
+from minidiff.deepfloyd.words import Words
 from minidiff.errors import UserError
 from minidiff.io.paths import DEMO
 from minidiff.plan import make_plan
@@ -102,6 +104,68 @@ def test_a_damaged_table_of_names(official, tmp_path):
         (tmp_path / "tokenizer/emoji_names.json").write_text(content, encoding="utf-8")
         with pytest.raises(UserError, match="emoji_names.json"):
             Signs.from_folder(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "strange"),
+    [
+        ("a corgi on a table", "'corgi', 'table'"),
+        ("Motorbike!", "'motorbike'"),
+        ("a cat, the campanile", "'campanile'"),
+    ],
+)
+def test_words_that_the_demo_was_never_told_are_noted(demo, prompt, strange):
+    with pytest.warns(UserWarning, match=f"was never told {strange}: it draws something"):
+        demo([prompt])
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    ["", "a cat", "A red apple on a light blue background", "a high quality photo",
+     "an oil painting of an old man's face", "a noto emoji of sunflower, plant, yellow"],
+)  # fmt: skip
+def test_words_of_the_captions_are_not_noted(demo, prompt):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        demo([prompt])
+
+
+def test_official_weights_know_every_word(official):
+    assert official.words.names == ()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        official(["a corgi at the campanile"])
+
+
+@pytest.mark.parametrize("content", ["{}", "[1]", '{"words": [1], "names": []}', '{"words": "a"}'])
+def test_a_damaged_list_of_words(tmp_path, content):
+    (tmp_path / "tokenizer").mkdir()
+    (tmp_path / "tokenizer/words.json").write_text(content, encoding="utf-8")
+    with pytest.raises(UserError, match="words.json"):
+        Words.from_folder(tmp_path)
+
+
+def test_names_are_those_of_pictures(capsys):
+    assert main(["names", "fish"]) == 0
+    found = capsys.readouterr().out.splitlines()
+    assert "tropical fish" in found
+    assert all("fish" in name for name in found)
+    assert main(["names", "pole", "fishing"]) == 0
+    assert capsys.readouterr().out == "fishing pole\n"
+    assert main(["names"]) == 0
+    everything = capsys.readouterr().out.splitlines()
+    assert set(found) < set(everything)
+    assert not {"flag france", "tokyo tower"} & set(everything)  # no picture, and held out
+
+
+def test_names_that_are_not_there(official, tmp_path, capsys):
+    for arguments, says in (
+        (["motorcylce"], "near are motorcycle"),
+        (["--weights", str(official.folder)], "lists no names: it reads any English"),
+        (["--weights", str(tmp_path / "nowhere")], "there is no folder"),
+    ):
+        assert main(["names", *arguments]) == 2
+        assert says in capsys.readouterr().err
 
 
 def test_steps_that_begin_in_the_middle_say_so(official):

@@ -83,7 +83,9 @@ def write_tiny_checkpoint(folder: Path, *, shards: int = 1, dtype=torch.float16,
     write_json(folder / "text_encoder" / "config.json", TEXT_ENCODER)
     write_weights(unet, folder / "unet", "diffusion_pytorch_model", shards, dtype)
     write_weights(encoder, folder / "text_encoder", "model", shards, dtype)
-    names = shutil.ignore_patterns("emoji_names.json")  # official checkpoints have none
+    names = shutil.ignore_patterns(
+        "emoji_names.json", "words.json"
+    )  # official checkpoints have none
     shutil.copytree(DEMO / "tokenizer", folder / "tokenizer", ignore=names, dirs_exist_ok=True)
     return folder
 

@@ -37,6 +37,28 @@ def emoji(yes: bool, size: int) -> None:
     print(f"emoji: {packed} is there")
 
 
+def names(words: list[str], weights: str | None = None) -> None:
+    """Print the names that a model of named pictures can draw, those with all the words in them."""
+    from difflib import get_close_matches
+
+    from minidiff.deepfloyd.words import Words
+    from minidiff.io.paths import weights_folder
+
+    folder = weights_folder(weights)
+    if not folder.is_dir():
+        raise UserError(f"there is no folder {folder}: check --weights")
+    known = Words.from_folder(folder).names
+    if not known:
+        raise UserError(f"{folder} lists no names: it reads any English")
+    asked = " ".join(words).lower()
+    found = [name for name in known if all(word in name for word in asked.split())]
+    if not found:
+        near = get_close_matches(asked, known, n=5)
+        instead = f"; near are {', '.join(near)}" if near else ""
+        raise UserError(f"none of the {len(known)} names has {asked!r} in it{instead}")
+    print("\n".join(found))
+
+
 def train_emoji(stage: int, out: str | None = None, **options) -> Path:
     from minidiff.emoji.train import train
 

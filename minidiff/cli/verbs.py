@@ -140,6 +140,12 @@ VERBS = {
         [option("source", help="a .pth file"), option("target", help="a .safetensors file")],
         "convert prompt_embeds_dict.pth embeddings.safetensors",
     ),
+    "names": Verb(
+        "list what the demo was trained to draw, or those names with a word in them",
+        "minidiff.cli.commands:names",
+        [option("words", nargs="*", metavar="WORD", help="part of a name"), CHECKPOINT],
+        "names fish",
+    ),
     "part-a": Verb(
         "draw all figures of Part A",
         "minidiff.figures.editions:part_a_report",

@@ -13,6 +13,7 @@ from minidiff.deepfloyd.signs import Signs
 from minidiff.deepfloyd.streaming import StreamedT5
 from minidiff.deepfloyd.t5 import T5Config, T5Encoder
 from minidiff.deepfloyd.tokenizer import LENGTH, Tokenizer, says_something
+from minidiff.deepfloyd.words import Words
 from minidiff.errors import UserError
 from minidiff.io.devices import free_memory
 
@@ -94,6 +95,11 @@ class TextEncoder:
         """How this checkpoint reads emoji."""
         return Signs.from_folder(self.folder)
 
+    @cached_property
+    def words(self) -> Words:
+        """The words that this checkpoint was trained with, where it lists them."""
+        return Words.from_folder(self.folder)
+
     def cleaned(self, prompts: list[str]) -> list[str]:
         """What the tokenizer is given. UserError for a prompt of which it knows nothing."""
         tokenizer, _ = self.load()
@@ -104,6 +110,7 @@ class TextEncoder:
                     f"the model's tokenizer knows nothing of the prompt {prompt!r}: describe the"
                     " picture in English words"
                 )
+            self.words.note(prompt, text)
         return texts
 
     def free(self) -> None:

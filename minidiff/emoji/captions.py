@@ -7,10 +7,12 @@ prompt of the course, "a lithograph of a skull", reaches the noun.
 """
 
 import random
+from collections import defaultdict
 from typing import NamedTuple
 
 import torch
 
+from minidiff.deepfloyd.words import words_in
 from minidiff.emoji.data import Record
 from minidiff.emoji.prompts import COLOURS
 
@@ -100,6 +102,16 @@ def caption_table(
         never = barred.get(record.code, frozenset())
         table.append([draw_caption(record, never, rng, phrase_share) for _ in range(count)])
     return table
+
+
+def told(records: list[Record], prompts: dict) -> dict[str, list[str]]:
+    """What tokenizer/words.json says of a training: its pictures' names, its captions' words."""
+    kept = [records[i] for i in trainable(records, prompts)]
+    said = {text for record in kept for text in (record.name, record.set, *record.tags)}
+    said |= {form.format_map(defaultdict(str)) for _, form in FORMS}
+    said |= {*KINDS, *COLOURS, "a an on background"}
+    words = {word for text in said for word in words_in(text.lower())}
+    return {"names": sorted({record.name for record in kept}), "words": sorted(words)}
 
 
 def trainable(records: list[Record], prompts: dict) -> torch.Tensor:

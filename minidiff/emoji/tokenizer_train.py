@@ -113,3 +113,9 @@ def write_tokenizer(model: bytes, folder: Path = TOKENIZER) -> None:
     }
     for name, content in files.items():
         save_atomically(folder / name, lambda file, content=content: file.write(content))
+
+
+def write_words(told: dict[str, list[str]], folder: Path = TOKENIZER) -> None:
+    """Write words.json, see captions.told: users are told of words that are not in it."""
+    content = json.dumps(told, indent=0) + "\n"
+    save_atomically(folder / "words.json", lambda file: file.write(content.encode()))

@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from minidiff.deepfloyd.checkpoint import read_json
 from minidiff.deepfloyd.embeddings import PrecomputedText
+from minidiff.deepfloyd.words import Words
 
-NAMES_FILE = "tokenizer/emoji_names.json"  # of a checkpoint that knows names only
 DEMO_EXAMPLES = (
     "a cat", "red heart", "a rocket", "a fluent emoji of pizza", "a red apple on a blue background",
     "sunflower",
@@ -30,14 +29,5 @@ def known_prompts(model) -> KnownPrompts:
     if isinstance(model.encode, PrecomputedText):  # nothing else can be asked for
         known = tuple(prompt for prompt in model.encode.embeddings if prompt)
         return KnownPrompts(known, known[:6], free=False)
-    names = read_names(model.folder)
+    names = Words.from_folder(model.folder).names
     return KnownPrompts(names or COURSE_EXAMPLES, DEMO_EXAMPLES if names else COURSE_EXAMPLES)
-
-
-def read_names(folder) -> tuple[str, ...]:
-    """The names in a checkpoint's folder, () where it lists none."""
-    path = folder / NAMES_FILE
-    if not path.is_file():
-        return ()
-    names = {str(name) for name in read_json(path).values()}
-    return tuple(sorted(names, key=lambda name: (len(name), name)))
