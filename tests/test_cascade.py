@@ -12,6 +12,7 @@ from minidiff.cli import main
 from minidiff.deepfloyd.unet import UNet
 from minidiff.deepfloyd.unet_config import UNetConfig
 from minidiff.errors import UserError
+from minidiff.figures.grids import read_png_text
 from minidiff.guidance import CFG, Anagram, Plain, Upscaled
 from minidiff.io.paths import ROOT
 from minidiff.model import load_second
@@ -287,6 +288,21 @@ def test_words_that_mean_nothing(studio, how, says):
         studio.upscale(torch.zeros(1, 3, 64, 64), "a cat", **{"steps": 2} | how)
 
 
+UPSCALED = "upscale-cat-no-words-seed180-96.png"
+
+
+def test_a_gif_of_each_stage(first, tmp_path):
+    write_tiny_second(first.parent / "IF-II-M-v1.0")
+    options = ["--weights", str(first), "--out", str(tmp_path), "--steps", "2", "--steps-2", "3"]
+    assert main(["sample", "a cat", "--upscale", "--gif", "--scale", "2", *options]) == 0
+    films = {path.name: Image.open(path) for path in tmp_path.glob("*.gif")}
+    assert {name: film.size[0] for name, film in films.items()} == {
+        "sample-a-cat-seed180.gif": 128,
+        "sample-a-cat-seed180-96.gif": 96,
+    }
+    assert films["sample-a-cat-seed180-96.gif"].n_frames == 1 + 3  # noise, and after each step
+
+
 def test_the_command_line(first, tmp_path, capsys):
     write_tiny_second(first.parent / "IF-II-M-v1.0")
     options = ["--weights", str(first), "--out", str(tmp_path / "out"), "--steps", "2"]
@@ -296,7 +312,12 @@ def test_the_command_line(first, tmp_path, capsys):
     assert sizes == {
         "sample-a-cat-seed180.png": 256,
         "sample-a-cat-seed180-96.png": 96,
-        "upscale-cat-no-words-seed180-96.png": 96,
+        UPSCALED: 96,
     }
+    told = read_png_text(tmp_path / "out/sample-a-cat-seed180-96.png")
+    assert (told["steps"], told["first steps"]) == ("2", "2")
+    assert (told["guidance"], told["first guidance"]) == ("4.0", "7.0")
+    assert (told["weights"], told["first weights"]) == ("IF-II-M-v1.0", first.name)
+    assert not any(key.startswith("first") for key in read_png_text(tmp_path / "out" / UPSCALED))
     assert main(["sample", "a cat", "--upscale", "--weights-2", str(first), *options]) == 2
     assert "is a first stage" in capsys.readouterr().err

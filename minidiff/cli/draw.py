@@ -198,6 +198,9 @@ def write(
             written += save(film, stem, tells, settings, name.view)
     if settings.upscale and small is not None:
         how |= {"negative": settings.negative}
+        first = job.plan.tells | {"guidance": job.plan.guidance, "weights": studio.model.name}
+        first = {f"first {key}": value for key, value in first.items()}
+        names = [replace(name, tells=name.tells | first) for name in names]
         written += enlarge_all(upscaler, settings, small, names, kind, *what, **how)
     return written
 
@@ -219,17 +222,18 @@ def enlarge_all(
     how |= {"steps": settings.steps_2, "level": settings.level}
     job = upscaler.enlarging(kind, small, *what, settings.seeds, **how)
     upscaler.first.free_text_encoder()
-    written, plain = [], replace(settings, scale=1, gif=False)
+    written, plain = [], replace(settings, scale=1)
     Path(settings.out).mkdir(parents=True, exist_ok=True)
     for rows in my_batches(len(job), upscaler.batch):
         part = job.take(rows)
         steps = tqdm(upscaler.walk(part), total=part.steps, desc=f"{len(part)} enlarged")
-        large = keep_frames(steps, all_of_them=False)[-1]
-        for x, name, seed in zip(large, [names[row] for row in rows], part.seeds):
+        frames = keep_frames(steps, all_of_them=settings.gif)
+        side = frames[-1].shape[-1]
+        for row, (name, seed) in enumerate(zip([names[row] for row in rows], part.seeds)):
             tells = told(upscaler, settings, part, name, seed) | {"level": part.level}
-            view = name.view and name.view.enlarged(x.shape[-1] // small.shape[-1])
-            stem = f"{stem_of(name, seed)}-{x.shape[-1]}"
-            written += save([x.cpu()], stem, tells, plain, view)
+            view = name.view and name.view.enlarged(side // small.shape[-1])
+            film, stem = [frame[row] for frame in frames], f"{stem_of(name, seed)}-{side}"
+            written += save(film, stem, tells, plain, view)
     return written
 
 
@@ -245,7 +249,7 @@ def keep_frames(steps, all_of_them: bool) -> list[torch.Tensor]:
 
 
 def told(studio: Studio, settings: Settings, job: Job, name: Name, seed: int) -> dict:
-    """What the files say of a picture: enough to draw it again."""
+    """What the files say of a picture: enough to draw it again, by "first ..." the small one too."""
     tells = {"prompt": name.prompt, "seed": seed, **job.plan.tells}
     tells |= {"guidance": job.plan.guidance, "weights": studio.model.name, **name.tells}
     return tells | ({"negative": settings.negative} if settings.negative else {})
