@@ -30,7 +30,7 @@ from minidiff.errors import UserError
 from minidiff.guidance import CFG, Anagram, Guidance, Hybrid
 from minidiff.io.inputs import as_tensor, pictures, whole_numbers
 from minidiff.io.inputs import mask as as_mask
-from minidiff.io.pictures import read_mask, read_picture, to_image
+from minidiff.io.pictures import File, read_mask, read_picture, to_image
 from minidiff.model import Model, load
 from minidiff.noise import SeededNoise
 from minidiff.plan import Plan, make_plan, read_defaults
@@ -330,12 +330,14 @@ class Studio:
 
     def hole(self, mask: Picture, picture: Picture, invert: bool = False) -> Tensor:
         """(1, 1, H, W): 1 where a mask of whatever kind is white, or black with `invert`."""
-        if isinstance(mask, (str, Path)):
-            file = picture if isinstance(picture, (str, Path)) else None
-            m = read_mask(mask, self.model.sample_size, picture=file, invert=invert)
-            return m.to(self.model.device)
-        m = (as_mask(as_image(mask), self.picture(picture)) >= 0.5).float()
-        return 1 - m if invert else m
+        side, mask, other = self.model.sample_size, as_image(mask), as_image(picture)
+        if not isinstance(mask, File):
+            m = (as_mask(mask, self.picture(picture)) >= 0.5).float()
+            return 1 - m if invert else m
+        of_the_models_size = isinstance(mask, Image.Image) and mask.size == (side, side)
+        if not isinstance(other, File) or (of_the_models_size and not same_size(mask, other)):
+            other = None  # nothing to compare with
+        return read_mask(mask, side, picture=other, invert=invert).to(self.model.device)
 
     # --- walking ---------------------------------------------------------------------------------
 
@@ -399,6 +401,10 @@ def as_image(picture):
         return picture
     whole = picture.dtype == np.uint8 and picture.max(initial=0) > 1
     return Image.fromarray(picture if whole else picture.astype(np.uint8) * 255)
+
+
+def same_size(mask: Image.Image, picture: File) -> bool:
+    return isinstance(picture, Image.Image) and picture.size == mask.size
 
 
 def listed(prompts: str | Sequence[str]) -> list[str]:

@@ -91,6 +91,29 @@ def test_inpainting_keeps_what_the_mask_does_not_mark(studio, photo):
     assert (turned - x0)[..., 40:].abs().max() < 0.1
 
 
+def test_a_mask_in_memory_is_read_as_one_from_a_file_is(studio, photo, tmp_path):
+    marks = np.zeros((photo.height, photo.width), np.uint8)
+    marks[20:50, 10:40] = 255
+    mask = Image.fromarray(marks)
+    erased = photo.convert("RGBA")
+    erased.putalpha(Image.fromarray(255 - marks))
+    for picture in (mask, erased):
+        picture.save(tmp_path / "mask.png")
+        photo.save(tmp_path / "photo.png")
+        due = studio.hole(tmp_path / "mask.png", tmp_path / "photo.png")
+        with pytest.warns(UserWarning, match="is made anew"):
+            assert torch.equal(studio.hole(picture, photo), due)
+    assert torch.equal(studio.hole(marks, photo), studio.hole(mask, photo))
+    with pytest.raises(UserError, match="the picture itself"):
+        studio.hole(photo, photo)
+
+
+def test_a_mask_in_memory_has_the_pictures_size_or_the_models(studio, photo):
+    assert studio.hole(Image.new("L", (64, 64), 255), photo).shape == (1, 1, 64, 64)
+    with pytest.raises(UserError, match="the mask given is 33x32 but the picture is 80x70"):
+        studio.hole(Image.new("L", (33, 32), 255), photo)
+
+
 def test_a_walk_shows_every_step(studio):
     steps = list(studio.walk("a cat", seeds=[1, 2], steps=5))
     assert len(steps) == 5 and steps[0].t > steps[-1].t

@@ -249,7 +249,7 @@ def keep_frames(steps, all_of_them: bool) -> list[torch.Tensor]:
 
 
 def told(studio: Studio, settings: Settings, job: Job, name: Name, seed: int) -> dict:
-    """What the files say of a picture: enough to draw it again, by "first ..." the small one too."""
+    """What the files say of a picture: enough to draw it, and the small one behind it, again."""
     tells = {"prompt": name.prompt, "seed": seed, **job.plan.tells}
     tells |= {"guidance": job.plan.guidance, "weights": studio.model.name, **name.tells}
     return tells | ({"negative": settings.negative} if settings.negative else {})

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from minidiff.errors import UserError
 from minidiff.io.decode import flatten, square
-from minidiff.io.pictures import mask_of
+from minidiff.io.pictures import read_mask
 
 UNSIGNED = (torch.uint16, torch.uint32, torch.uint64)  # torch can hardly compute with them
 LARGEST = 8.0  # of a picture in [-1, 1] with its noise; 12,288 draws reach 5
@@ -117,7 +117,7 @@ def mask(value, like: Tensor) -> Tensor:
     Takes (H, W), (B, H, W), three equal channels, truth values, bytes 0..255, PIL.
     """
     if isinstance(value, Image.Image):
-        value = mask_of(value, like.shape[-1])
+        value = read_mask(value, like.shape[-1])
     m = one_channel(as_tensor(value, "a mask"), like)
     if m.shape[-2:] != like.shape[-2:]:
         raise UserError(

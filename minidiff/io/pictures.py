@@ -17,6 +17,8 @@ from minidiff.errors import UserError
 from minidiff.io.decode import flatten, middle, open_image, square
 from minidiff.io.paths import PACKAGE, expanded
 
+File = str | Path | Image.Image  # or what a file has become in a notebook
+
 SOFT_SHARE = 0.1  # more grey than the smooth edge of a drawn shape: worth a word
 PAINT_SHARE = 0.9  # of a layer's visible pixels that are black or white, if it is a painted one
 SAME_LEVELS, SAME_SHARE = 24, 0.9  # two pixels are alike within 24 of 255; pictures in 90 % of them
@@ -47,36 +49,43 @@ def read_picture(path: str | Path, size: int = 64) -> Tensor:
 
 
 def read_mask(
-    path: str | Path, size: int = 64, *, picture: str | Path | None = None, invert: bool = False
+    mask: File, size: int = 64, *, picture: File | None = None, invert: bool = False
 ) -> Tensor:
     """White parts are made anew, black ones kept: (1, 1, size, size) float32 of 0 and 1.
 
-    picture  the file that the mask belongs to: both must have the same width and height
+    mask     a file, or a PIL picture
+    picture  what the mask belongs to, likewise: both must have the same width and height
     invert   black parts are made anew instead
     Greys count as the nearer of black and white; transparent parts are kept. The picture with a
     hole erased in it marks the hole. A mask of 0 and 1 is one of black and white.
     """
-    image = open_image(path)
-    other = None if picture is None else open_image(picture)
+    image, path = opened(mask, "given")
+    other, its_name = (None, "") if picture is None else opened(picture, "the picture")
     if other is not None and other.size != image.size:
         raise UserError(
-            f"the mask {path} is {image.width}x{image.height} but {picture} is"
+            f"the mask {path} is {image.width}x{image.height} but {its_name} is"
             f" {other.width}x{other.height}: make the mask the picture's size"
         )
     marks = marks_of(image, other, path, invert)
-    mask = mask_from(marks, size, path)
-    if picture is not None and PACKAGE not in expanded(path).resolve().parents:
+    holes = mask_from(marks, size, path)
+    if picture is not None and not is_shipped(mask):
         share = marked(marks).mean()  # the same for any size
         warnings.warn(f"by the mask {path}, {share:.0%} of the picture is made anew")
-    return mask
+    return holes
 
 
-def mask_of(image, size: int, other=None, path="", invert: bool = False) -> Tensor:
-    """The same for a PIL picture; other: the picture that it belongs to, if that is known."""
-    return mask_from(marks_of(image, other, path, invert), size, path)
+def opened(picture: File, otherwise: str) -> tuple[Image.Image, str]:
+    """The picture, and what to call it: its file, or, where there is none, `otherwise`."""
+    if isinstance(picture, Image.Image):
+        return picture, otherwise
+    return open_image(picture), str(picture)
 
 
-def mask_from(marks: Image.Image, size: int, path="") -> Tensor:
+def is_shipped(picture: File) -> bool:
+    return not isinstance(picture, Image.Image) and PACKAGE in expanded(picture).resolve().parents
+
+
+def mask_from(marks: Image.Image, size: int, path: str) -> Tensor:
     """Grey marks, 255 to be made anew, as a mask; checked."""
     values = np.asarray(square(marks, size), dtype=np.float32) / 255
     mask = torch.from_numpy((values >= 0.5).astype(np.float32))[None, None]
