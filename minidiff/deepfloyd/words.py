@@ -14,6 +14,12 @@ from minidiff.deepfloyd.checkpoint import read_json
 from minidiff.errors import UserError
 
 FILE = "tokenizer/words.json"
+# Words that name nothing, so that nothing is missed if they were never told.
+LITTLE = frozenset(
+    "a an the this that these those of in on at by to from with without and or for as is are was it"
+    " its his her their over under near next behind inside above below between around through into"
+    " while".split()
+)
 
 
 def words_in(text: str) -> list[str]:
@@ -47,7 +53,7 @@ class Words:
         return cls(*lists)
 
     def note(self, prompt: str, text: str) -> None:
-        strange = [word for word in words_in(text) if word not in self.known]
+        strange = [word for word in words_in(text) if word not in self.known | LITTLE]
         if self.known and strange:
             told = ", ".join(map(repr, strange))
             warnings.warn(
