@@ -122,7 +122,8 @@ def test_words_that_the_demo_was_never_told_are_noted(demo, prompt, strange):
 @pytest.mark.parametrize(
     "prompt",
     ["", "a cat", "A red apple on a light blue background", "a high quality photo",
-     "an oil painting of an old man's face", "a cat under its umbrella", "a noto emoji of sunflower, plant, yellow"],
+     "an oil painting of an old man's face", "a cat under its umbrella",
+     "a noto emoji of sunflower, plant, yellow"],
 )  # fmt: skip
 def test_words_of_the_captions_are_not_noted(demo, prompt):
     with warnings.catch_warnings():
