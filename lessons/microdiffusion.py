@@ -75,7 +75,7 @@ class PointNet:
             z = h @ w + b
             if kept is not None:
                 kept += [h, z]
-            h = z / (1 + np.exp(-z))  # SiLU, but not after the last layer
+            h = z * (1 + np.tanh(z / 2)) / 2  # SiLU, but not after the last layer
         return z
 
     def loss_and_gradient(self, x, t, eps):
@@ -86,7 +86,7 @@ class PointNet:
         for i in reversed(range(len(self.weights))):
             grads[:0] = [kept[2 * i].T @ back, back.sum(0)]
             z = kept[2 * i - 1]
-            gate = 1 / (1 + np.exp(-z))
+            gate = (1 + np.tanh(z / 2)) / 2  # the sigmoid; exp(-z) would overflow
             back = back @ self.weights[i].T * (gate * (1 + z * (1 - gate)) if i else 1)
         return (error**2).mean(), grads
 
