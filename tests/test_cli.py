@@ -75,6 +75,18 @@ def test_sample_writes_a_picture_for_every_prompt_and_seed(run, tmp_path):
     }  # fmt: skip
 
 
+def test_a_picture_that_was_drawn_in_another_way_is_not_replaced_in_silence(run, tmp_path):
+    path = tmp_path / "out/sample-a-cat-seed180.png"
+    path.parent.mkdir()
+    path.write_bytes(b"no picture")
+    assert "is replaced" not in run("sample", "a cat", *FEW)[2]
+    assert "is replaced" not in run("sample", "a cat", *FEW)[2]
+    said = run("sample", "a cat", *FEW, "--guidance", "3", "--eta", "0", "--sampler", "ddim")[2]
+    assert "out/sample-a-cat-seed180.png is replaced, which was drawn with" in said
+    assert "guidance 7.0" in said and "sampler ddpm" in said and "seed" not in said.split("with")[1]
+    assert read_png_text(path)["guidance"] == "3.0"
+
+
 def test_processes_share_the_pictures_out(run, tmp_path, monkeypatch):
     run("sample", "a cat", "--seeds", "0-4", *FEW, "--out", "alone")
     monkeypatch.setenv("WORLD_SIZE", "2")

@@ -5,6 +5,7 @@ Each verb makes a Job of the studio and says how its files are called; `write` d
 
 import math
 import re
+import warnings
 import zlib
 from dataclasses import dataclass, replace
 from itertools import product
@@ -14,7 +15,7 @@ import torch
 from tqdm import tqdm
 
 from minidiff.errors import UserError
-from minidiff.figures.grids import enlarge, picture, save_gif, save_png
+from minidiff.figures.grids import enlarge, picture, read_png_text, save_gif, save_png
 from minidiff.io.devices import my_share, place_in_team
 from minidiff.sampling import Step
 from minidiff.stage2.cascade import recommended
@@ -267,6 +268,7 @@ def save(
     view: the picture through it as a PNG too; the GIF then ends with the way from one to the other.
     """
     path, last = Path(settings.out) / f"{stem}.png", film[-1]
+    note_replaced(path, tells)
     stills = {path: last}
     if view is not None:
         stills[path.with_stem(f"{stem}-turned")] = view.view(last[None])[0]
@@ -282,6 +284,22 @@ def save(
         frames = [picture(x) for x in film]
         written.append(save_gif(frames, path.with_suffix(".gif"), tells, scale=settings.scale))
     return written
+
+
+def note_replaced(path: Path, tells: dict) -> None:
+    """Warn of a picture that goes, if it was drawn in another way: a name does not tell all."""
+    if not path.is_file():
+        return
+    try:
+        before = read_png_text(path)
+    except (OSError, ValueError, SyntaxError):  # no picture of ours
+        return
+    now = {key: str(value) for key, value in tells.items()}
+    other = [f"{key} {before[key]}" for key in now if before.get(key, now[key]) != now[key]]
+    if other:
+        warnings.warn(
+            f"{path} is replaced, which was drawn with {', '.join(other)}: another --out keeps both"
+        )
 
 
 def my_batches(count: int, batch: int) -> list[list[int]]:
