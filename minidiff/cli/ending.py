@@ -35,14 +35,12 @@ class Ending:
             for number in (signal.SIGINT, signal.SIGTERM):
                 if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
                     self.before[number] = signal.signal(number, self.arrived)
-            if self.before and self.waits:
-                self.before[signal.SIGALRM] = signal.signal(signal.SIGALRM, self.end)
         return self
 
     def __exit__(self, *_) -> None:
         if sys.unraisablehook == self.forgotten:
             sys.unraisablehook = self.hook
-        if self.before and self.waits:
+        if self.waits and signal.SIGALRM in self.before:
             signal.setitimer(signal.ITIMER_REAL, 0)
         for number, handler in self.before.items():
             signal.signal(number, handler)
@@ -55,17 +53,21 @@ class Ending:
         """Raise now, or a little later if it would do harm."""
         if self.waits and self.patience and is_importing(frame):
             self.patience -= 1
-            signal.setitimer(signal.ITIMER_REAL, AGAIN)
+            self.try_again()
         elif self.status == 128 + signal.SIGINT:
             raise KeyboardInterrupt
         elif self.status is not None:
             sys.exit(self.status)
 
+    def try_again(self) -> None:
+        self.before.setdefault(signal.SIGALRM, signal.signal(signal.SIGALRM, self.end))
+        signal.setitimer(signal.ITIMER_REAL, AGAIN)
+
     def forgotten(self, what) -> None:
         """Python calls this with what a destructor or a callback raised and nobody can catch."""
         ours = isinstance(what.exc_value, (KeyboardInterrupt, SystemExit))
         if ours and self.status is not None and self.waits:
-            signal.setitimer(signal.ITIMER_REAL, AGAIN)
+            self.try_again()
         else:
             self.hook(what)
 

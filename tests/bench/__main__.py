@@ -2,7 +2,7 @@
 
     python -m tests.bench                      everything: some fifteen minutes
     python -m tests.bench step --models IF-I-M one part of it, one model
-    python -m tests.bench cpu                  what needs no GPU; other programs disturb it
+    python -m tests.bench cpu named load       what needs no GPU; other programs disturb it
 
 Writes out/bench.json. Beside this file, LEADERBOARD.md has the records
 and LOG.md what was tried.
@@ -25,6 +25,7 @@ PARTS = (
     "stage2",
     "batch",
     "loop",
+    "named",
     "report",
     "norm",
     "load",
@@ -34,8 +35,8 @@ PARTS = (
     "mnist",
     "cpu",
 )
-WITHOUT_GPU = ("cpu",)
-AGAINST_REFERENCE = ("step", "stage2", "batch", "loop", "report", "load")
+WITHOUT_GPU = ("cpu", "named", "load")
+AGAINST_REFERENCE = ("step", "stage2", "batch", "loop", "named", "report", "load")
 
 
 def main() -> int:
@@ -87,6 +88,10 @@ def run(part: str, options: argparse.Namespace):
         from tests.bench import loop
 
         return loop.measure(largest, compiled=compiled)
+    if part == "named":
+        from tests.bench import named
+
+        return named.measure()
     if part == "report":
         from tests.bench import report
 
