@@ -73,8 +73,7 @@ class Model:
 
     @cached_property
     def unet(self) -> UNet:
-        # Convolutions run faster with the channels innermost, on CPUs and GPUs alike.
-        return self.open_unet().to(memory_format=torch.channels_last)
+        return self.open_unet()
 
     @cached_property
     def fast_unet(self) -> GraphedUNet | SplitUNet | UNet:

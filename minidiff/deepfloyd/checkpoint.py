@@ -25,6 +25,8 @@ from minidiff.errors import UserError
 from minidiff.io.files import check_is_file
 
 STORED_DTYPES = {"F16": torch.float16, "BF16": torch.bfloat16, "F32": torch.float32}
+# Convolutions run faster with the channels innermost, on CPUs and GPUs alike.
+LAYOUTS = {4: torch.channels_last}  # of a tensor's number of axes; else as usual
 JSON_BYTES = 16 * 2**20  # the largest official index has some 100 kB
 SHOWN_KEYS = 5  # of each kind of complaint
 CHECK_HINT = "`python -m minidiff weights check {folder}` says what is there and what is missing"
@@ -256,21 +258,22 @@ def fill(
     """Read the tensors whose keys begin with `prefix`; the headers have been checked before."""
     aliases = aliases or {}
     for path in files:
-        largest: dict[str, Tensor] = {}
+        extremes: dict[str, tuple[Tensor, Tensor]] = {}
         with open_weights(path) as file:
             for stored in file.keys():
                 key = aliases.get(stored, stored)
                 if not key.startswith(prefix):
                     continue
                 wide = dtype == torch.float16 and fp32(key)
-                tensor = torch.empty(
-                    tuple(file.get_slice(stored).get_shape()),
-                    dtype=torch.float32 if wide else dtype,
+                read = file.get_tensor(stored)  # part of the file's mapping: nothing is copied yet
+                tensor = read.to(
                     device=device,
-                ).copy_(file.get_tensor(stored))
-                largest[stored] = torch.linalg.vector_norm(tensor, float("inf"))
+                    dtype=torch.float32 if wide else dtype,
+                    memory_format=LAYOUTS.get(read.ndim, torch.preserve_format),
+                )
+                extremes[stored] = tensor.aminmax()
                 put(module, key, tensor)
-        check_finite(largest, dtype, path)
+        check_finite(extremes, dtype, path)
 
 
 def put(module: nn.Module, key: str, tensor: Tensor) -> None:
@@ -278,11 +281,15 @@ def put(module: nn.Module, key: str, tensor: Tensor) -> None:
     setattr(module.get_submodule(owner), name, nn.Parameter(tensor, requires_grad=False))
 
 
-def check_finite(largest: dict[str, Tensor], dtype: torch.dtype, path: Path) -> None:
-    """Asked once a file: each answer from a GPU waits for all that was sent there before."""
-    if not largest or bool(torch.stack(list(largest.values())).isfinite().all()):
+def check_finite(
+    extremes: dict[str, tuple[Tensor, Tensor]], dtype: torch.dtype, path: Path
+) -> None:
+    """UserError for a tensor whose smallest or largest value is infinite, or NaN, which both are if
+    any value is. Asked once a file: each answer from a GPU waits for all that was sent before."""
+    ends = [value for pair in extremes.values() for value in pair]
+    if not ends or bool(torch.stack(ends).isfinite().all()):
         return
-    key = next(key for key, size in largest.items() if not size.isfinite())
+    key = next(key for key, pair in extremes.items() if not all(x.isfinite() for x in pair))
     raise UserError(
         f"{key} of {path} has NaN or infinite values in {dtype}: the file is damaged"
         " (fetch it again), or its numbers need dtype float32"

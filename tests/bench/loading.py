@@ -65,7 +65,7 @@ def load_ours(folder: Path) -> None:
     unet = build(lambda: UNet(config))
     files = [folder / FILE]
     load_weights(unet, files, torch.device(DEVICE), torch.float16)
-    unet.to(memory_format=torch.channels_last)
+    assert unet.conv_in.weight.is_contiguous(memory_format=torch.channels_last)
 
 
 def load_diffusers(folder: Path) -> None:
