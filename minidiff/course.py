@@ -21,6 +21,7 @@ from minidiff.equations import add_noise, forward_process, learned_range_log_var
 from minidiff.errors import UserError
 from minidiff.guidance import CFG, Anagram, Guidance, Hybrid, Plain
 from minidiff.io.inputs import network_pictures, one_number, pictures, timesteps_of
+from minidiff.io.inputs import scale as strength
 from minidiff.noise import SeededNoise
 from minidiff.sampling import denoise, keep_outside, last
 from minidiff.schedule import course_pairs, strided_timesteps
@@ -70,7 +71,9 @@ def iterative_denoise_cfg(
     """1.6: the same with classifier-free guidance; scale 1 is iterative_denoise."""
     im_noisy = ready(model, im_noisy)
     n = len(im_noisy)
-    guidance = CFG(rows(model, prompt_embeds, n), rows(model, uncond_prompt_embeds, n), scale)
+    guidance = CFG(
+        rows(model, prompt_embeds, n), rows(model, uncond_prompt_embeds, n), strength(scale)
+    )
     return walk(model, im_noisy, guidance, i_start, noise, timesteps)
 
 
@@ -87,7 +90,9 @@ def inpaint(
     """1.7.2: new content where mask is 1, the original elsewhere; starts from pure noise."""
     original_image = ready(model, original_image)
     n, noise = len(original_image), fitted(noise, original_image)
-    guidance = CFG(rows(model, prompt_embeds, n), rows(model, uncond_prompt_embeds, n), scale)
+    guidance = CFG(
+        rows(model, prompt_embeds, n), rows(model, uncond_prompt_embeds, n), strength(scale)
+    )
     keep = keep_outside(original_image, mask, model.schedule, noise)
     pairs = course_pairs(strided_timesteps() if timesteps is None else timesteps)
     steps = denoise(
@@ -111,7 +116,7 @@ def visual_anagrams(
     image = ready(model, image)
     conds = tuple(rows(model, p, len(image)) for p in (prompt_embeds, prompt_embeds_flipped))
     uncond = rows(model, uncond_prompt_embeds, len(image))
-    guidance = Anagram(conds, uncond, (View(), FlipUpDown()), scale)
+    guidance = Anagram(conds, uncond, (View(), FlipUpDown()), strength(scale))
     return walk(model, image, guidance, i_start, noise, timesteps)
 
 
@@ -130,7 +135,7 @@ def make_hybrids(
     image = ready(model, image)
     embeds = (prompt_embeds_far, prompt_embeds_near, uncond_prompt_embeds)
     far, near, uncond = (rows(model, p, len(image)) for p in embeds)
-    return walk(model, image, Hybrid(far, near, uncond, scale), i_start, noise, timesteps)
+    return walk(model, image, Hybrid(far, near, uncond, strength(scale)), i_start, noise, timesteps)
 
 
 # --- what the functions above share --------------------------------------------------------------
@@ -145,6 +150,11 @@ def walk(model, x: Tensor, guidance: Guidance, i_start: int, noise, timesteps) -
 
 def ready(model, images) -> Tensor:
     """Pictures of any kind as (B, 3, H, W) on the model's device."""
+    if not hasattr(model, "schedule"):
+        raise UserError(
+            f"these functions take a model, minidiff.load() or studio.model, as their first"
+            f" argument, and not a {type(model).__name__}"
+        )
     return pictures(images, model.device, size=model.sample_size)
 
 

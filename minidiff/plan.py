@@ -20,6 +20,7 @@ from minidiff.deepfloyd.checkpoint import read_json
 from minidiff.deepfloyd.config import read_fields
 from minidiff.deepfloyd.scheduler import SchedulerConfig
 from minidiff.errors import UserError
+from minidiff.io.inputs import finite_number, one_number, scale
 from minidiff.samplers import SAMPLERS, Sampler, make_sampler
 from minidiff.schedule import (
     SPACINGS,
@@ -111,6 +112,9 @@ def make_plan(
     """
     advice = read_defaults(model.folder)
     steps = advice.steps if steps is None else steps
+    if not isinstance(steps, str):
+        steps = one_number(steps, "steps (or the name of a list of timesteps)")
+    eta = None if eta is None else finite_number(eta, "eta")
     kind = steps if isinstance(steps, str) and not re.fullmatch(r"-?\d{1,18}", steps) else "number"
     if sampler is None:
         sampler = {"course": "course", "number": advice.sampler}.get(kind, "ddpm")
@@ -133,7 +137,7 @@ def make_plan(
             f"{steps} {spacing} steps begin at t = {pairs[0][0]}, where a picture is not yet all"
             " noise, so it may stay grey: take a number that divides 1000, or trailing spacing"
         )
-    strength = advice.guidance if guidance is None else guidance
+    strength = scale(advice.guidance if guidance is None else guidance)
     tells = {"steps": steps, "sampler": sampler, "limit": limit}
     tells |= {} if spacing is None else {"spacing": spacing}
     tells |= {} if eta is None else {"eta": eta}

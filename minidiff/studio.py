@@ -14,8 +14,11 @@ Each of the five is a Job, one row a picture, and `walk` takes jobs too: the com
 report, the demo's measurements and the page make their own, and share everything below that.
 """
 
+import inspect
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import wraps
 from itertools import product
 from pathlib import Path
 
@@ -28,8 +31,9 @@ from tqdm import tqdm
 from minidiff.deepfloyd.unet import Cond
 from minidiff.errors import UserError
 from minidiff.guidance import CFG, Anagram, Guidance, Hybrid
+from minidiff.io.arrays import as_image, as_mask
 from minidiff.io.inputs import as_tensor, pictures, whole_numbers
-from minidiff.io.inputs import mask as as_mask
+from minidiff.io.inputs import mask as several_masks
 from minidiff.io.pictures import File, read_mask, read_picture, to_image
 from minidiff.model import Model, load
 from minidiff.noise import SeededNoise
@@ -54,6 +58,24 @@ ELSEWHERE = {
 }
 Picture = str | Path | Image.Image | np.ndarray | Tensor
 Progress = Callable[[int, int], None]
+
+
+def named_as_elsewhere(method):
+    """A call with other libraries' names for what is needed is told the names here."""
+    expected = inspect.signature(method)
+
+    @wraps(method)
+    def call(*given, **named):
+        try:
+            expected.bind(*given, **named)
+        except TypeError as error:
+            other = [f"{word} is called {ELSEWHERE[word]}" for word in named if word in ELSEWHERE]
+            order = ", ".join(list(expected.parameters)[1:-1])
+            told = f": {', '.join(other)} here" if other else ""
+            raise UserError(f"{method.__name__}({order}, ...): {error}{told}") from error
+        return method(*given, **named)
+
+    return call
 
 
 @dataclass(frozen=True)
@@ -145,6 +167,7 @@ class Studio:
 
     # --- what a notebook types -------------------------------------------------------------------
 
+    @named_as_elsewhere
     def draw(self, prompts: str | Sequence[str], seeds=SEED, **how) -> Pictures:
         """A picture for every prompt and seed, prompt by prompt.
 
@@ -152,6 +175,7 @@ class Studio:
         """
         return self.finish(self.drawing(prompts, seeds, **how))
 
+    @named_as_elsewhere
     def edit(self, picture: Picture, prompt: str, seeds=SEED, **how) -> Pictures:
         """SDEdit: the picture noised, then denoised towards the prompt, for every start and seed.
 
@@ -162,10 +186,12 @@ class Studio:
         """
         return self.finish(self.editing(picture, prompt, seeds, **how))
 
+    @named_as_elsewhere
     def inpaint(self, picture: Picture, mask: Picture, prompt: str, seeds=SEED, **how) -> Pictures:
         """The prompt where the mask is white (black with invert=True), the picture elsewhere."""
         return self.finish(self.inpainting(picture, mask, prompt, seeds, **how))
 
+    @named_as_elsewhere
     def anagram(self, prompt: str, turned: str, seeds=SEED, view="flip", **how) -> Pictures:
         """One prompt as the picture hangs, the other as turned; and what `draw` takes.
 
@@ -173,10 +199,12 @@ class Studio:
         """
         return self.finish(self.anagrams(prompt, turned, seeds, view, **how))
 
+    @named_as_elsewhere
     def hybrid(self, far: str, near: str, seeds=SEED, **how) -> Pictures:
         """One prompt seen from afar, another close up; and what `draw` takes."""
         return self.finish(self.hybrids(far, near, seeds, **how))
 
+    @named_as_elsewhere
     def upscale(self, small, prompts, seeds=SEED, *, weights_2=None, **how) -> Pictures:
         """Pictures that were drawn here, or others of any kind, made large by stage II.
 
@@ -198,7 +226,10 @@ class Studio:
         if isinstance(found, (list, tuple)):
             if not found:
                 raise UserError("there is no picture in an empty list")
-            return torch.cat([self.as_small(one) for one in found])
+            small = [self.as_small(one) for one in found]
+            if len({x.shape[1:] for x in small}) > 1:
+                raise UserError("pictures that are enlarged together have one size")
+            return torch.cat(small)
         return pictures(as_image(found))
 
     # --- the same as jobs ------------------------------------------------------------------------
@@ -282,6 +313,12 @@ class Studio:
 
     def check_texts(self, prompts: Sequence[str], negative: str = "") -> None:
         """UserError for a prompt that says nothing or too much; the negative one may be empty."""
+        for prompt in (*prompts, negative):
+            if not isinstance(prompt, str):
+                raise UserError(
+                    f"here a prompt is one text, and not a {type(prompt).__name__}; a picture comes"
+                    " first, then its mask, then the prompt"
+                )
         self.model.encode.check([*prompts, negative] if negative else list(prompts))
 
     @torch.no_grad()
@@ -309,6 +346,11 @@ class Studio:
     def away_from(self, negative: str, prompts: Sequence[str], scale: float) -> list[str]:
         """The prompts to steer away from. At guidance 1 they count for nothing: a file of
         embeddings that lacks them serves, too."""
+        if scale == 1 and negative:
+            warnings.warn(
+                f"guidance is 1, so the negative prompt {negative!r} counts for nothing: give more"
+                " guidance, such as 3, or leave it out"
+            )
         known = getattr(self.model.encode, "embeddings", None)
         unneeded = scale == 1 and known is not None and negative not in known
         return list(prompts) if unneeded else [negative] * len(prompts)
@@ -330,9 +372,9 @@ class Studio:
 
     def hole(self, mask: Picture, picture: Picture, invert: bool = False) -> Tensor:
         """(1, 1, H, W): 1 where a mask of whatever kind is white, or black with `invert`."""
-        side, mask, other = self.model.sample_size, as_image(mask), as_image(picture)
+        side, mask, other = self.model.sample_size, as_mask(mask), as_image(picture)
         if not isinstance(mask, File):
-            m = (as_mask(mask, self.picture(picture)) >= 0.5).float()
+            m = (several_masks(mask, self.picture(picture)) >= 0.5).float()
             return 1 - m if invert else m
         of_the_models_size = isinstance(mask, Image.Image) and mask.size == (side, side)
         if not isinstance(other, File) or (of_the_models_size and not same_size(mask, other)):
@@ -395,14 +437,6 @@ def suitable_batch(model: Model) -> int:
     return 16 if model.device.type == "cpu" else 32
 
 
-def as_image(picture):
-    """An array of bytes or truth values as a PIL picture, which may have any size."""
-    if not isinstance(picture, np.ndarray) or picture.dtype not in (np.uint8, np.bool_):
-        return picture
-    whole = picture.dtype == np.uint8 and picture.max(initial=0) > 1
-    return Image.fromarray(picture if whole else picture.astype(np.uint8) * 255)
-
-
 def same_size(mask: Image.Image, picture: File) -> bool:
     return isinstance(picture, Image.Image) and picture.size == mask.size
 
@@ -430,7 +464,10 @@ def start_list(i_start, strength, steps: int) -> list[int]:
     if i_start is None:
         shares = as_tensor(STRENGTH if strength is None else strength, "strength")
         i_start = [start_index(share, steps) for share in shares.double().reshape(-1).tolist()]
-    return list(dict.fromkeys(whole_numbers(i_start, "i_start")))
+    starts = list(dict.fromkeys(whole_numbers(i_start, "i_start")))
+    if not starts:
+        raise UserError("give at least one place to begin at")
+    return starts
 
 
 def start_index(strength: float, steps: int) -> int:

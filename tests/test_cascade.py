@@ -308,6 +308,11 @@ def test_the_command_line(first, tmp_path, capsys):
     options = ["--weights", str(first), "--out", str(tmp_path / "out"), "--steps", "2"]
     assert main(["sample", "a cat", "--upscale", "--steps-2", "2", *options]) == 0
     assert main(["upscale", str(CAT), "--level", "30", "--guidance", "1", *options]) == 0
+    negative = ["--guidance", "3", "--negative", "a dog", "--out", str(tmp_path / "negative")]
+    assert main(["upscale", str(CAT), *options, "--guidance", "3"]) == 0
+    plain = Image.open(tmp_path / "out" / UPSCALED).tobytes()
+    assert main(["upscale", str(CAT), *options, *negative]) == 0
+    assert Image.open(tmp_path / "negative" / UPSCALED).tobytes() != plain
     sizes = {path.name: Image.open(path).size[0] for path in (tmp_path / "out").iterdir()}
     assert sizes == {
         "sample-a-cat-seed180.png": 256,

@@ -63,6 +63,14 @@ def test_an_import_is_let_finish_and_then_the_run_ends(tmp_path, monkeypatch, ca
     assert ("interrupted" in capsys.readouterr().err) == (number == signal.SIGINT)
 
 
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_run_that_ends_before_the_signal_is_tried_again_says_so(tmp_path, monkeypatch, number):
+    body = f"import os\nos.kill(os.getpid(), {int(number)})\nsum(range(1000))\n"
+    write_module(tmp_path, monkeypatch, body)
+    assert run_verb(monkeypatch, lambda: importlib.import_module("slow_import")) == 128 + number
+    wait(3 * ending.AGAIN)  # nothing comes afterwards
+
+
 def test_an_import_that_does_not_end_is_broken_off(tmp_path, monkeypatch):
     monkeypatch.setattr(ending, "AGAIN", 0.01)
     monkeypatch.setattr(ending, "PATIENCE", 3)

@@ -118,6 +118,22 @@ def test_the_start_is_readable_for_older_pythons():
     assert "def load(folder=None" in (ROOT / "minidiff/__init__.py").read_text(encoding="utf-8")
 
 
+def test_the_folder_that_holds_the_clone_is_a_place_to_work_in(tmp_path):
+    """There the folder minidiff/ is the clone and not the package, and Python looks at it first."""
+    (tmp_path / "minidiff").symlink_to(ROOT, target_is_directory=True)
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    code = "import minidiff, minidiff.weights.check as check; print(minidiff.open, check.__file__)"
+    for command in (["-c", code], ["-m", "minidiff", "names", "fish"]):
+        done = subprocess.run(
+            [sys.executable, *command],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_a_notebook_runs_from_any_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     exec(FIRST_CELL, {})

@@ -55,16 +55,20 @@ def path_type(names: tuple[str, ...], settings: dict) -> dict:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a verb; the exit status. Bad input ends in one sentence and 2, never in a traceback."""
+    for name in ("stdout", "stderr"):  # a program that was started without has None there
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))
     if isinstance(sys.stdout, io.TextIOWrapper):  # a file's name may hold what no terminal can show
         sys.stdout.reconfigure(errors="replace")
     with notes(say), Ending() as ending:
         try:
             perform(arguments)
+            ending.stop_trying()
         except BaseException as error:  # whatever a signal has become on its way out
             if isinstance(error, KeyboardInterrupt) or ending.status == 128 + signal.SIGINT:
                 return fail("interrupted; every file that was written is whole", 130)
             return ending.status or status_of(error)
-    return 0
+        return ending.pending or 0
 
 
 def perform(arguments: list[str] | None) -> None:
@@ -80,7 +84,7 @@ def perform(arguments: list[str] | None) -> None:
 
 def refuse(parser: Parser, verb: str, words: list[str]) -> None:
     """UserError for words that a verb does not take; argparse's would point to all verbs' help."""
-    taken = [name for names, _ in VERBS[verb].options for name in names]
+    taken = [name for names, _ in VERBS[verb].options for name in names if name[0] == "-"]
     near = get_close_matches(words[0].partition("=")[0], taken, n=1)
     meant = f" (is it {near[0]}?)" if near else ""
     parser.prog += f" {verb}"

@@ -155,7 +155,7 @@ def upscale(image: str, prompt: str, **options) -> list[Path]:
     low = studio.picture(image).expand(len(settings.seeds), -1, -1, -1)
     name = Name(f"upscale-{slug(Path(image).stem)}", prompt, {"image": Path(image).name})
     settings = replace(settings, steps_2=settings.steps)
-    how = {name: getattr(settings, name) for name in WALK if name != "steps"}
+    how = {name: value for name, value in settings.walk.items() if name != "steps"}
     upscaler = second_stage(studio, settings)
     return enlarge_all(upscaler, settings, low, [name] * len(low), "drawing", [prompt], **how)
 

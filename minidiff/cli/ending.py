@@ -26,7 +26,7 @@ class Ending:
     def __init__(self):
         self.status: int | None = None
         self.waits = hasattr(signal, "setitimer")  # Windows has none: there it raises at once
-        self.patience = PATIENCE  # tries left
+        self.waiting, self.patience = False, PATIENCE  # for a better moment; tries left
 
     def __enter__(self) -> "Ending":
         self.before, self.hook = {}, sys.unraisablehook
@@ -38,12 +38,16 @@ class Ending:
         return self
 
     def __exit__(self, *_) -> None:
+        self.stop_trying()
         if sys.unraisablehook == self.forgotten:
             sys.unraisablehook = self.hook
-        if self.waits and signal.SIGALRM in self.before:
-            signal.setitimer(signal.ITIMER_REAL, 0)
         for number, handler in self.before.items():
             signal.signal(number, handler)
+
+    @property
+    def pending(self) -> int | None:
+        """The exit status of a signal that still waits, although the work is done."""
+        return self.status if self.waiting else None
 
     def arrived(self, number: int, frame: FrameType | None) -> None:
         self.status = 128 + number
@@ -51,7 +55,8 @@ class Ending:
 
     def end(self, _: int, frame: FrameType | None) -> None:
         """Raise now, or a little later if it would do harm."""
-        if self.waits and self.patience and is_importing(frame):
+        self.waiting = self.waits and self.patience > 0 and is_importing(frame)
+        if self.waiting:
             self.patience -= 1
             self.try_again()
         elif self.status == 128 + signal.SIGINT:
@@ -63,10 +68,15 @@ class Ending:
         self.before.setdefault(signal.SIGALRM, signal.signal(signal.SIGALRM, self.end))
         signal.setitimer(signal.ITIMER_REAL, AGAIN)
 
+    def stop_trying(self) -> None:
+        if self.waits and signal.SIGALRM in self.before:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+
     def forgotten(self, what) -> None:
         """Python calls this with what a destructor or a callback raised and nobody can catch."""
         ours = isinstance(what.exc_value, (KeyboardInterrupt, SystemExit))
         if ours and self.status is not None and self.waits:
+            self.waiting = True
             self.try_again()
         else:
             self.hook(what)

@@ -6,6 +6,8 @@ one sentence. Inside a network nothing here reads a value that lies on a GPU: it
 """
 
 import inspect
+import math
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -19,6 +21,7 @@ from minidiff.io.pictures import read_mask
 
 UNSIGNED = (torch.uint16, torch.uint32, torch.uint64)  # torch can hardly compute with them
 LARGEST = 8.0  # of a picture in [-1, 1] with its noise; 12,288 draws reach 5
+DARK = 0.2  # a picture in [-1, 1] without anything darker than mid-grey is seldom
 DTYPES = {"fp32": "float32", "fp16": "float16", "half": "float16", "bf16": "bfloat16"}
 
 
@@ -64,6 +67,8 @@ def pictures(value, device=None, *, size: int | None = None, channels: int = 3) 
     a file's). UserError for other shapes, NaN, and values that are not of such a picture.
     """
     if isinstance(value, Image.Image):
+        if 0 in value.size:
+            raise UserError("the picture has no pixels")
         value = np.asarray(square(flatten(value, 255), size or min(value.size)))
     x = as_tensor(value, "a picture")
     x = batched(x, channels)
@@ -71,7 +76,15 @@ def pictures(value, device=None, *, size: int | None = None, channels: int = 3) 
         x = from_bytes(x)
     if x.dtype != torch.float64:
         x = x.float()
-    largest = float(x.abs().max()) if x.numel() else 0.0
+    if not x.numel():
+        raise UserError(f"the picture has no pixels: its shape is {tuple(x.shape)}")
+    low, high = (float(end) for end in x.aminmax())
+    largest = max(-low, high) if low == low else low
+    if 0 <= low < DARK and DARK < high <= 1:
+        warnings.warn(
+            f"the picture's values lie between {low:.2g} and {high:.2g}, and are taken as from -1"
+            " (black) to 1 (white): if its black is 0, give x * 2 - 1"
+        )
     if not largest <= LARGEST:
         raise UserError(
             f"a picture has values from -1 to 1 (and some more with noise), and this one reaches"
@@ -130,6 +143,8 @@ def mask(value, like: Tensor) -> Tensor:
     m = m.to(like.device, like.dtype) / top
     if not bool(((m >= 0) & (m <= 1)).all()):
         raise UserError("a mask has values from 0 (keep) to 1 (make anew), or bytes up to 255")
+    if not bool(m.any()):
+        warnings.warn("the mask is 0 everywhere: nothing of the picture is made anew")
     return m
 
 
@@ -187,6 +202,20 @@ def one_number(value, what: str) -> int:
     if len(numbers) != 1:
         raise UserError(f"{what} must be one number, not {len(numbers)}")
     return numbers[0]
+
+
+def finite_number(value, what: str, most: float = math.inf) -> float:
+    """One number of any type, from -most to most."""
+    numbers = as_tensor(value, what).detach().cpu().reshape(-1).tolist()
+    if len(numbers) != 1 or isinstance(numbers[0], bool) or not abs(numbers[0]) <= most:
+        top = "" if most == math.inf else f" of at most {most:g}"
+        raise UserError(f"{what} is one number{top}, and not {str(value)[:60]}")
+    return float(numbers[0])
+
+
+def scale(value) -> float:
+    """How strongly a prompt steers: beyond some 20 pictures burn out, and far beyond are none."""
+    return finite_number(value, "guidance", 1000)
 
 
 def timesteps(value, count: int, device, top: int = 1000) -> Tensor:
