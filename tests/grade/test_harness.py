@@ -13,6 +13,7 @@ from minidiff.grade.draw import ROUNDS, Draw
 from minidiff.grade.exercises import all_exercises
 from minidiff.grade.expect import Wrong, close
 from minidiff.grade.harness import compare, run_trial, watch
+from minidiff.grade.hints import BESIDE
 from minidiff.grade.inputs import RuledNoise, ruled_torch
 from minidiff.grade.mistakes import ddpm, equations, flow, networks, sampling
 from minidiff.grade.mistakes.catalogue import CATALOGUE, mistakes_of
@@ -187,6 +188,31 @@ def test_two_mistakes_are_both_named():
     body = "return abar * x0 - (1 - abar) ** 0.5 * eps"
     result = graded("forward_process", "return abar**0.5 * x0 + (1 - abar) ** 0.5 * eps", body)
     assert result.hint.startswith("There seem to be two mistakes.")
+
+
+FLIP = ["return x.flip(-2)", "return x.flip(-1)"]
+UNSHUFFLED = ["self.order(x).argsort())", "self.order(x))"]
+CIRCLE = ["return self.turn(x, -1)", "return self.turn(x, 1)"]
+
+
+@pytest.mark.parametrize(
+    ("edits", "shown", "mistake"),
+    [
+        (FLIP + UNSHUFFLED, "Permute", "views-permutation-not-inverted"),
+        (FLIP + CIRCLE, "InnerCircle", "views-circle-inverse-forward"),
+        (CIRCLE + UNSHUFFLED, "Permute", "views-permutation-not-inverted"),
+    ],
+)
+def test_of_two_mistakes_the_hint_is_of_the_one_that_is_shown(edits, shown, mistake):
+    result = graded("views", *edits)
+    assert (result.message.partition("(")[0], result.mutation) == (shown, mistake)
+
+
+def test_a_hint_that_the_failure_does_not_show_says_so():
+    odd = ["self.order(x).argsort())", "self.order(x)) * 3"]
+    result = graded("views", *FLIP, *odd)
+    assert result.message.startswith("Permute") and result.mutation == "views-flip-left-right"
+    assert result.hint.startswith(BESIDE)
 
 
 def test_what_nobody_does_gets_no_hint():
