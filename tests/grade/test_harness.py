@@ -338,6 +338,8 @@ LOSS = "squared_error(unet, flow_example(x_1))"
 STEP = "euler_step(x, velocity(x, t), t_next - t)"
 TOLD = "told = torch.cat([torch.zeros_like(c), torch.ones_like(c)])"
 DIGITS = "torch.cat([c, c])"
+DROPPED = "mask = torch.rand(len(c), device=x_0.device, generator=generator) >= p_uncond"
+QUANTILE = "s = torch.quantile(x0.flatten(1).abs().float(), ratio, dim=1)"
 
 
 @pytest.mark.parametrize(
@@ -377,6 +379,19 @@ DIGITS = "torch.cat([c, c])"
          [">= p_uncond", ">= 0\n    mask = (t * 7) % 1 >= p_uncond"]),
         ("flow_conditioning", "own-random-numbers",
          ["flow_example(x_1, generator)", "flow_example(x_1, torch.Generator().manual_seed(0))"]),
+        ("class_dropout", "dropout-whole-batch",
+         [DROPPED, "mask = (torch.rand(1, generator=generator) >= p_uncond).expand(len(c)) * 1.0"]),
+        ("class_dropout", "dropout-whole-batch",
+         [DROPPED, "mask = torch.ones(len(c))\n    if torch.rand(1).item() < p_uncond:\n"
+                   "        mask = torch.zeros(len(c))"]),
+        ("class_dropout", "dropout-whole-batch",
+         [DROPPED, "mask = 1.0 if torch.rand(()).item() >= p_uncond else 0.0"]),
+        ("class_dropout", "dropout-not-drawn",
+         [DROPPED, "mask = torch.arange(len(c)) >= p_uncond * len(c)"]),
+        ("dynamic_threshold", "threshold-one-for-the-batch",
+         [QUANTILE, "s = torch.quantile(x0.abs().flatten(), ratio).reshape(1)"]),
+        ("dynamic_threshold", "threshold-one-for-the-batch",
+         [QUANTILE, "s = torch.quantile(x0.flatten(1).abs(), ratio, dim=1).mean().reshape(1)"]),
         ("flow_guidance", "a-digit-for-the-mask",
          [TOLD, "told = torch.ones(2 * len(c))", DIGITS, "torch.cat([0 * c + 10, c])"]),
         ("flow_guidance", "a-digit-for-the-mask", [DIGITS, "torch.cat([0 * c - 1, c])"]),
