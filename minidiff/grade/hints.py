@@ -7,17 +7,23 @@ explains an answer if it gives the same up to the first difference in every roun
 included, and is not wrong later where the answer is right. Where no trial shows a difference, the
 check that failed is taken as a trial itself.
 
+A hint belongs to the failure that is shown: where there are two mistakes, the trials may meet one
+of them first and the check the other. A version that passes the check, or fails it with another
+sentence, is not what failed there; then the check is the trial, and what only the trials show is
+told as something else.
+
 A wrong name is worse than none. Slips that explain an answer as well, in another place of the code,
 are told beside the first; and where all that is known of an answer is the text of an error, only
 those slips count that people see in such a text.
 """
 
 import inspect
+import re
 import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from types import CodeType, FunctionType
 
@@ -34,16 +40,21 @@ from minidiff.grade.source import from_text, shipped_code
 SECONDS = 12.0  # of processor time, for all that is tried
 MOST_PAIRS = 2500
 MORE = 400  # slips tried after one that explains, for others that do
+BESIDE = "Not what failed above, but wrong as well: "
 SEEN_IN_ERRORS = ("call-missing", "order", "step-missing", "another-call", "not-handed-on",
                   "bound-missing", "condition")  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Hint:
-    """What an answer looks like. name: of the catalogue's mistake, or the kind of a slip."""
+    """What an answer looks like. name: of the catalogue's mistake, or the kind of a slip.
+
+    version: the solution with that mistake in it, "" where the numbers alone have said it.
+    """
 
     name: str
     text: str
+    version: str = ""
 
 
 def find(exercise: Exercise, code: object, check: Callable | None = None) -> Hint | None:
@@ -61,21 +72,50 @@ def looked_for(exercise: Exercise, code: object, check: Callable | None) -> Hint
     for trial in trials:
         evidence = Evidence.of(trial, code, package)
         if evidence.differs:
-            return Search(exercise, evidence, passed, end, numbers_in(exercise, code)).best()
+            numbers = numbers_in(exercise, code)
+            found = Search(exercise, evidence, passed, end, numbers).best()
+            return of_failure(exercise, code, check, found, end) if found and check else found
         passed.append(evidence)
     return None
 
 
+def of_failure(exercise: Exercise, code: object, check: Callable, hint: Hint, end: float) -> Hint:
+    """The hint if its version fails the check as the code does; else one that belongs there."""
+    if not hint.version:
+        return hint
+    due, got = (failure(check, c) for c in (from_text(exercise, hint.version), code))
+    if shape_of(due) == shape_of(got):
+        return hint
+    package = Watched(shipped_code(exercise))
+    evidence = Evidence.of(as_trial(check), code, package)
+    if evidence.differs:
+        found = Search(exercise, evidence, [], end, numbers_in(exercise, code)).best()
+        if found:
+            return found
+    return hint if due else replace(hint, text=BESIDE + hint.text)
+
+
+def failure(check: Callable, code: object) -> str:
+    """The sentence with which some code fails a check, "" if it passes."""
+    try:
+        check(code)
+    except Exception as error:
+        return said(error)
+    return ""
+
+
+def shape_of(sentence: str) -> str:
+    """A sentence without its numbers, which a second mistake may change; not those of a name."""
+    return re.sub(r"[\[(][^A-Za-z\])]*,[^A-Za-z\])]*[\])]|(?<![\w(])-?\d[\d.e+-]*", "#", sentence)
+
+
 def as_trial(check: Callable) -> Callable:
-    """A check as a trial of one round: its outputs are what its calls gave, up to its end."""
+    """A check as a trial of one round: what its calls gave, up to its end, and how it failed."""
 
     def trial(code, draw):
         given: list = []
-        try:
-            check(Recording(code, given))
-        except Exception as error:
-            given.append(str(error))
-        return {str(i): value for i, value in enumerate(given)}
+        sentence = failure(check, Recording(code, given))
+        return {str(i): value for i, value in enumerate(given)} | {"the failure": sentence}
 
     trial.rounds = 1
     return trial
@@ -203,7 +243,7 @@ class Search:
             return Hint("own-random-numbers", OWN_NOISE)
         text = solution_text(self.exercise)
         catalogue = [m for m in CATALOGUE.values() if m.exercise == self.exercise.name]
-        known = ((m.apply(text), Hint(m.name, m.hint)) for m in catalogue)
+        known = (Hint(m.name, m.hint, m.apply(text)) for m in catalogue)
         if found := self.first_of(known):
             return found
         if fact := facts.of(self.evidence, facts.FACTS):
@@ -246,24 +286,25 @@ class Search:
         first, *rest = found
         about = first.subject(text)
         others = [s for s in rest if s.subject(text) != about and s.apart_from(first)]
+        version = first.apply(text)
         if not others:
-            return Hint(first.kind, f"It looks like this: {first.sentence}")
+            return Hint(first.kind, f"It looks like this: {first.sentence}", version)
         if self.evidence.only_errors:
             return None
         return Hint(first.kind, f"It looks like one of these, which give the same numbers. "
-                    f"{first.sentence} Or: {others[0].sentence}")  # fmt: skip
+                    f"{first.sentence} Or: {others[0].sentence}", version)  # fmt: skip
 
-    def first_of(self, versions: Iterator[tuple[str, Hint]]) -> Hint | None:
+    def first_of(self, versions: Iterator[Hint]) -> Hint | None:
         """The first version that explains everything; else the first that explains the beginning.
 
         After one that explains the beginning only, so many more are tried for a better one.
         """
         found, more = None, 300
-        for text, hint in versions:
+        for hint in versions:
             if self.late() or not more:
                 break
             more -= found is not None
-            how_far = self.explains(text)
+            how_far = self.explains(hint.version)
             if how_far == "all":
                 return hint
             found = found or (hint if how_far else None)
@@ -277,9 +318,10 @@ class Search:
             if self.late():
                 return None
             first, second = sorted((a, b), key=lambda slip: -slip.begin)
-            if self.explains(second.apply(first.apply(text))):
+            version = second.apply(first.apply(text))
+            if self.explains(version):
                 return Hint(f"{a.kind}+{b.kind}", f"There seem to be two mistakes. {a.sentence} "
-                            f"And: {b.sentence}")  # fmt: skip
+                            f"And: {b.sentence}", version)  # fmt: skip
         return None
 
     def late(self) -> bool:

@@ -13,6 +13,7 @@ from minidiff.grade.draw import ROUNDS, Draw
 from minidiff.grade.exercises import all_exercises
 from minidiff.grade.expect import Wrong, close
 from minidiff.grade.harness import compare, run_trial, watch
+from minidiff.grade.hints import BESIDE
 from minidiff.grade.inputs import RuledNoise, ruled_torch
 from minidiff.grade.mistakes import ddpm, equations, flow, networks, sampling
 from minidiff.grade.mistakes.catalogue import CATALOGUE, mistakes_of
@@ -189,6 +190,31 @@ def test_two_mistakes_are_both_named():
     assert result.hint.startswith("There seem to be two mistakes.")
 
 
+FLIP = ["return x.flip(-2)", "return x.flip(-1)"]
+UNSHUFFLED = ["self.order(x).argsort())", "self.order(x))"]
+CIRCLE = ["return self.turn(x, -1)", "return self.turn(x, 1)"]
+
+
+@pytest.mark.parametrize(
+    ("edits", "shown", "mistake"),
+    [
+        (FLIP + UNSHUFFLED, "Permute", "views-permutation-not-inverted"),
+        (FLIP + CIRCLE, "InnerCircle", "views-circle-inverse-forward"),
+        (CIRCLE + UNSHUFFLED, "Permute", "views-permutation-not-inverted"),
+    ],
+)
+def test_of_two_mistakes_the_hint_is_of_the_one_that_is_shown(edits, shown, mistake):
+    result = graded("views", *edits)
+    assert (result.message.partition("(")[0], result.mutation) == (shown, mistake)
+
+
+def test_a_hint_that_the_failure_does_not_show_says_so():
+    odd = ["self.order(x).argsort())", "self.order(x)) * 3"]
+    result = graded("views", *FLIP, *odd)
+    assert result.message.startswith("Permute") and result.mutation == "views-flip-left-right"
+    assert result.hint.startswith(BESIDE)
+
+
 def test_what_nobody_does_gets_no_hint():
     result = graded("forward_process", "return abar**0.5", "return (7 * x0).sin() + abar**0.5")
     assert result.state == "failed" and result.hint == ""
@@ -312,6 +338,8 @@ LOSS = "squared_error(unet, flow_example(x_1))"
 STEP = "euler_step(x, velocity(x, t), t_next - t)"
 TOLD = "told = torch.cat([torch.zeros_like(c), torch.ones_like(c)])"
 DIGITS = "torch.cat([c, c])"
+DROPPED = "mask = torch.rand(len(c), device=x_0.device, generator=generator) >= p_uncond"
+QUANTILE = "s = torch.quantile(x0.flatten(1).abs().float(), ratio, dim=1)"
 
 
 @pytest.mark.parametrize(
@@ -351,6 +379,19 @@ DIGITS = "torch.cat([c, c])"
          [">= p_uncond", ">= 0\n    mask = (t * 7) % 1 >= p_uncond"]),
         ("flow_conditioning", "own-random-numbers",
          ["flow_example(x_1, generator)", "flow_example(x_1, torch.Generator().manual_seed(0))"]),
+        ("class_dropout", "dropout-whole-batch",
+         [DROPPED, "mask = (torch.rand(1, generator=generator) >= p_uncond).expand(len(c)) * 1.0"]),
+        ("class_dropout", "dropout-whole-batch",
+         [DROPPED, "mask = torch.ones(len(c))\n    if torch.rand(1).item() < p_uncond:\n"
+                   "        mask = torch.zeros(len(c))"]),
+        ("class_dropout", "dropout-whole-batch",
+         [DROPPED, "mask = 1.0 if torch.rand(()).item() >= p_uncond else 0.0"]),
+        ("class_dropout", "dropout-not-drawn",
+         [DROPPED, "mask = torch.arange(len(c)) >= p_uncond * len(c)"]),
+        ("dynamic_threshold", "threshold-one-for-the-batch",
+         [QUANTILE, "s = torch.quantile(x0.abs().flatten(), ratio).reshape(1)"]),
+        ("dynamic_threshold", "threshold-one-for-the-batch",
+         [QUANTILE, "s = torch.quantile(x0.flatten(1).abs(), ratio, dim=1).mean().reshape(1)"]),
         ("flow_guidance", "a-digit-for-the-mask",
          [TOLD, "told = torch.ones(2 * len(c))", DIGITS, "torch.cat([0 * c + 10, c])"]),
         ("flow_guidance", "a-digit-for-the-mask", [DIGITS, "torch.cat([0 * c - 1, c])"]),

@@ -1,10 +1,12 @@
 """Part B's DDPM: the training loss, class dropout, sampling, guided sampling."""
 
 import math
+from functools import partial
 
 import torch
 from torch import nn
 
+from minidiff.grade.checks import masks
 from minidiff.grade.exercises import Exercise, Part
 from minidiff.grade.expect import Wrong, be, close, equal, true
 from minidiff.grade.harness import A_GENERATOR, OWN_NOISE
@@ -153,11 +155,11 @@ dropout = Exercise(
 )
 
 
-def dropped(code, p: float, n: int = 20000) -> torch.Tensor:
-    x, c = torch.zeros(n, 1, 1, 1, dtype=torch.float64), torch.zeros(n, dtype=torch.int64)
+def dropped(code, p: float, n: int = 20000, digits: int = 1) -> torch.Tensor:
+    """The mask of n pictures, of so many different digits."""
+    x, c = torch.zeros(n, 1, 1, 1, dtype=torch.float64), torch.arange(n) % digits
     (_, _, _, mask), _ = code.class_ddpm_example(TABLE, x, c, p)
-    if tuple(mask.shape) != (n,):
-        raise Wrong(f"the mask has shape {tuple(mask.shape)}; it should have ({n},)")
+    masks.must_be_per_picture(mask, c, "dropout-whole-batch", "dropout-single-entries")
     return mask.double()
 
 
@@ -171,7 +173,11 @@ def dropout_whole(code):
 def dropout_share(code):
     for p in (0.1, 0.3):
         share = 1 - float(dropped(code, p).mean())
-        true(abs(share - p) < 0.02, f"with p_uncond = {p}, a share of {share:.3f} is dropped")
+        right = abs(share - p) < 0.02
+        small = [] if right else [dropped(code, 0.5, 8, 10) for _ in range(40)]
+        sign = masks.one_draw_sign(small, "dropout-whole-batch")
+        true(right, f"with p_uncond = {p}, a share of {share:.3f} is dropped", **sign)
+    masks.must_be_drawn(partial(dropped, code), "dropout-not-drawn")
 
 
 @dropout.trial

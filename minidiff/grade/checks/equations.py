@@ -11,6 +11,7 @@ import torch
 from minidiff.grade.exercises import Exercise, Part
 from minidiff.grade.expect import close, same_dtype, true
 from minidiff.grade.inputs import values
+from minidiff.grade.mistakes.catalogue import named
 
 FILE = "minidiff/equations.py"
 LEVELS = [(0.05, 0.1), (0.3, 0.45), (0.6, 0.9), (0.8, 0.97)]  # (abar, abar_prev)
@@ -341,8 +342,19 @@ def threshold_tame(code):
 def threshold_quantile(code):
     x = ramp()
     got = code.dynamic_threshold(x, 0.5, 10.0)
+    sign = mixed_sign(code, x, got)
     for row, s in ((0, 1.98), (1, 1.0)):  # the medians of |x| are 1.98 and 0.99
-        close(got[row], x[row].clamp(-s, s) / s, f"picture {row}, whose s is {s},", 1e-5)
+        close(got[row], x[row].clamp(-s, s) / s, f"picture {row}, whose s is {s},", 1e-5, **sign)
+
+
+def mixed_sign(code, x: torch.Tensor, got: object) -> dict[str, str]:
+    """A hint if a picture alone is squeezed in another way than in its batch, however written."""
+    try:
+        alone = torch.cat([code.dynamic_threshold(row, 0.5, 10.0) for row in x.split(1)])
+        mixed = got.shape == alone.shape and not torch.allclose(got, alone, 1e-4, 1e-4)
+    except Exception:  # the check itself says what is wrong
+        return {}
+    return named("threshold-one-for-the-batch") if mixed else {}
 
 
 @threshold.check("s is at most max_value")

@@ -3,13 +3,16 @@
 t = 0 is noise and t = 1 is clean in all of these.
 """
 
+from functools import partial
+
 import torch
 from torch import Tensor
 
 from minidiff.grade.checks import flow_signs as signs
+from minidiff.grade.checks import masks
 from minidiff.grade.checks.ddpm import Answering, Told, clean, honoured, training_batch
 from minidiff.grade.exercises import Exercise, Part
-from minidiff.grade.expect import REFUSED, close, equal, same_kind, true
+from minidiff.grade.expect import REFUSED, close, equal, true
 from minidiff.grade.inputs import ENDS, fill, ruled_torch, values
 
 EQUATIONS, FLOW = "minidiff/equations.py", "minidiff/mnist/flow.py"
@@ -291,10 +294,7 @@ conditioning = Exercise(
 def mask_of(code, p: float, n: int = 20000) -> Tensor:
     x, c = torch.zeros(n, 1, 1, 1, dtype=torch.float64), torch.full((n,), 3)
     (_, got, _, mask), _ = code.class_flow_example(x, c, p)
-    if not isinstance(mask, Tensor):
-        same_kind(mask, torch.zeros(n), "the mask")
-    sign = signs.mask_shape_sign(mask, n)
-    equal(tuple(mask.shape), (n,), f"the shape of the mask for {n} pictures", **sign)
+    masks.must_be_per_picture(mask, c, "one-mask-per-batch", "mask-not-per-picture")
     signs.same_digits(got, c)
     return mask.double()
 
@@ -306,7 +306,8 @@ def conditioning_share(code):
         equal(sorted({*mask.tolist(), 0.0, 1.0}), [0.0, 1.0], "the values of the mask")
         share = 1 - float(mask.mean())
         right = abs(share - p) < 0.02
-        sign = {} if right else signs.one_mask_sign([mask_of(code, 0.5, 8) for _ in range(40)])
+        small = [] if right else [mask_of(code, 0.5, 8) for _ in range(40)]
+        sign = masks.one_draw_sign(small, "one-mask-per-batch")
         true(right, f"with p_uncond = {p}, a share of {share:.3f} is dropped", **sign)
     x, c = torch.zeros(20000, 1, 1, 1, dtype=torch.float64), torch.zeros(20000, dtype=torch.int64)
     (_, _, t, mask), _ = code.class_flow_example(x, c, 0.3)
@@ -316,7 +317,7 @@ def conditioning_share(code):
     true(0.45 < when < 0.55, sentence, **sign)
     apart = not signs.depends_on(mask.double(), t.double(), 0.7)
     true(apart, "whether a class is dropped follows from its t", **sign)
-    small_batches(code)
+    masks.must_be_drawn(partial(mask_of, code), "mask-not-drawn")
     (x_t, _, t, _), u = code.class_flow_example(clean(), torch.arange(64) % 10, 0.5)
     if t.is_floating_point() and u.shape == x_t.shape == clean().shape and t.shape == (64,):
         t = t.double().reshape(-1, 1, 1, 1)
@@ -324,16 +325,6 @@ def conditioning_share(code):
         true(not sign, "x_t, its t and its target do not belong together", **sign)
     close(mask_of(code, 0.0, 200), 1.0, "the mask for p_uncond = 0")
     close(mask_of(code, 1.0, 200), 0.0, "the mask for p_uncond = 1")
-
-
-def small_batches(code) -> None:
-    """Whether each picture has its own chance: 8 at a time, often."""
-    sign = signs.named("mask-not-drawn")
-    masks = [mask_of(code, 0.5, 8) for _ in range(40)]
-    true(len({tuple(m.tolist()) for m in masks}) > 1, "the mask is the same every time", **sign)
-    share = 1 - float(torch.cat([mask_of(code, 0.1, 8) for _ in range(100)]).mean())
-    few = f"with p_uncond = 0.1, a share of {share:.3f} is dropped from batches of 8"
-    true(abs(share - 0.1) < 0.06, few, **sign)
 
 
 @conditioning.check("the loss is the mean square, in training mode")

@@ -9,13 +9,9 @@ from torch import Tensor
 
 from minidiff.grade.checks.ddpm import Recorder
 from minidiff.grade.expect import Wrong, agree, same_kind, short
-from minidiff.grade.mistakes.catalogue import CATALOGUE
+from minidiff.grade.mistakes.catalogue import named
 
 Sign = dict[str, str]
-
-
-def named(mistake: str) -> Sign:
-    return {"hint": CATALOGUE[mistake].hint, "mistake": mistake}
 
 
 # --- times ----------------------------------------------------------------------------------------
@@ -163,13 +159,6 @@ def one_number(loss: object) -> float:
     return float(loss.detach())
 
 
-def mask_shape_sign(mask: Tensor, n: int) -> Sign:
-    """Of a mask that is not (n,)."""
-    if mask.numel() == 1:
-        return named("one-mask-per-batch")
-    return named("mask-not-per-picture") if mask.numel() > n or mask.ndim > 1 else {}
-
-
 def same_digits(got: object, c: Tensor) -> None:
     """Raise Wrong if other digits are handed on than came in: no digit says that none is told."""
     whole = isinstance(got, Tensor) and got.shape == c.shape and not got.is_floating_point()
@@ -177,13 +166,6 @@ def same_digits(got: object, c: Tensor) -> None:
         other = sorted({*got.tolist()} - {*c.tolist()})
         sentence = f"digits are handed on as {short(other)} that came as {c.unique().tolist()}"
         raise Wrong(sentence, **named("mask-on-the-digits"))
-
-
-def one_mask_sign(masks: list[Tensor]) -> Sign:
-    """Of the masks of many small batches, drawn with chance .5."""
-    alike = all(len(mask.unique()) == 1 for mask in masks)
-    both = {float(mask.flatten()[0]) for mask in masks} == {0.0, 1.0}
-    return named("one-mask-per-batch") if alike and both else {}
 
 
 def depends_on(mask: Tensor, t: Tensor, share: float) -> bool:

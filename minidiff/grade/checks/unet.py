@@ -46,7 +46,7 @@ def sinusoid_zero(code):
     close(got, torch.tensor([[1.0] * 4 + [0.0] * 4]), "the code of t = 0")
 
 
-@sinusoid.check("frequencies fall from 1 to 1/10000")
+@sinusoid.check("frequencies are 10000^(-i / half): from 1 down, short of 1/10000")
 def sinusoid_frequencies(code):
     got = code.sinusoid(torch.tensor([3, 700]), 8).double()
     for row, t in enumerate((3, 700)):

@@ -31,4 +31,9 @@ def mistakes_of(name: str) -> list[Mutation]:
     return [m for m in CATALOGUE.values() if m.exercise == name or m.place == name]
 
 
-__all__ = ["CATALOGUE", "Mutation", "mistakes_of"]
+def named(mistake: str) -> dict[str, str]:
+    """The hint of a mistake as the arguments of Wrong: for a check that itself recognises it."""
+    return {"hint": CATALOGUE[mistake].hint, "mistake": mistake}
+
+
+__all__ = ["CATALOGUE", "Mutation", "mistakes_of", "named"]

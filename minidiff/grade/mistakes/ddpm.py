@@ -114,7 +114,8 @@ DDPM_VERSIONS = [
         old="mask = torch.rand(len(c), device",
         new="mask = torch.rand((len(c), 10), device",
         caught_by="one number per picture, 0 or 1",
-        hint="Single entries of the class are dropped. The whole vector goes, or none of it.",
+        hint="The mask is one number for each picture, (N,): the whole class vector goes or none "
+        "of it, never single entries.",
         picture="The unconditional estimate is never trained; guidance makes wrong digits.",
     ),
     dropout(
@@ -123,8 +124,18 @@ DDPM_VERSIONS = [
         new="mask = (torch.rand(1, device=x_0.device, generator=generator) >= p_uncond)"
         ".expand(len(c))",
         caught_by="a share of p_uncond is dropped",
-        hint="One draw decides for the whole batch.",
+        hint="One draw decides for the whole batch: all classes are dropped or none. Each picture "
+        "needs a draw of its own.",
         picture="A loss curve with jumps; otherwise hard to see.",
+    ),
+    dropout(
+        name="dropout-not-drawn",
+        old="mask = torch.rand(len(c), device=x_0.device, generator=generator) >= p_uncond",
+        new="mask = torch.arange(len(c), device=x_0.device) >= p_uncond * len(c)",
+        caught_by="a share of p_uncond is dropped",
+        hint="The share is right, but nothing is drawn: every batch drops the same places. Each "
+        "picture has a chance of its own, in every batch anew.",
+        picture="None to be expected in large batches; a batch of one is never told its class.",
     ),
     dropout(
         name="dropout-never",

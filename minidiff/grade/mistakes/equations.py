@@ -334,7 +334,8 @@ EQUATIONS = [
         old="s = torch.quantile(x0.flatten(1).abs().float(), ratio, dim=1)  # (B,)",
         new="s = torch.quantile(x0.flatten().abs().float(), ratio).expand(len(x0))",
         caught_by="each picture has its own quantile of |x0|",
-        hint="All pictures of the batch share one s.",
+        hint="The pictures of the batch share their quantile: each has one of its own, of its "
+        "pixels alone.",
         picture="A picture looks different in another batch: paler beside a shrill one.",
     ),
     threshold(

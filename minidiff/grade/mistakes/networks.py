@@ -22,6 +22,7 @@ STEER_THEN_NORM = """\
 """
 t5_attention = partial(Mutation, exercise="t5_attention", file=T5, scene="sample")
 encoder = partial(Mutation, exercise="t5_encoder", file=T5, scene="sample")
+FREQUENCIES = "frequencies are 10000^(-i / half): from 1 down, short of 1/10000"
 sinusoid = partial(Mutation, exercise="timestep_embedding", file=UNET, scene="sample")
 pool = partial(Mutation, exercise="text_pooling", file=UNET, scene="sample")
 attention = partial(Mutation, exercise="added_kv_attention", file=UNET, scene="sample")
@@ -242,8 +243,26 @@ NETWORKS = [
         name="sinusoid-last-frequency",
         old="torch.arange(half, device=t.device).float() / half)",
         new="torch.arange(half, device=t.device).float() / (half - 1))",
-        caught_by="frequencies fall from 1 to 1/10000",
-        hint="The frequencies reach 1/10000 exactly at the last one; here they stop just before.",
+        caught_by=FREQUENCIES,
+        hint="Your last frequency is 1/10000 itself. It should stop short of that: i / half is "
+        "never 1, as i ends at half - 1.",
+        picture="Slightly wrong times: washed-out or grainy pictures.",
+    ),
+    sinusoid(
+        name="sinusoid-by-the-whole-width",
+        old="torch.arange(half, device=t.device).float() / half)",
+        new="torch.arange(half, device=t.device).float() / dim)",
+        caught_by=FREQUENCIES,
+        hint="The frequencies fall only half as far, to about 1/100: i is counted to half, and "
+        "divided by the whole width.",
+        picture="Noise: the network does not know what time it is.",
+    ),
+    sinusoid(
+        name="sinusoid-counted-from-1",
+        old="torch.arange(half, device=t.device).float() / half)",
+        new="torch.arange(1, half + 1, device=t.device).float() / half)",
+        caught_by=FREQUENCIES,
+        hint="The first frequency should be 1: i is counted from 0, not from 1.",
         picture="Slightly wrong times: washed-out or grainy pictures.",
     ),
     pool(
