@@ -43,10 +43,10 @@ def names(words: list[str], weights: str | None = None) -> None:
 
     from minidiff.deepfloyd.words import Words
     from minidiff.io.paths import weights_folder
+    from minidiff.weights.folder import need_checkpoint
 
     folder = weights_folder(weights)
-    if not folder.is_dir():
-        raise UserError(f"there is no folder {folder}: check --weights")
+    need_checkpoint(folder, 1)
     known = Words.from_folder(folder).names
     if not known:
         raise UserError(f"{folder} lists no names: it reads any English")
