@@ -36,6 +36,7 @@ def make_parser() -> Parser:
             groups[group] = add_group(groups[""].add_parser(group, help=GROUPS[group]))
         sub = groups[group].add_parser(
             word,
+            usage=usage(verb.options),
             help=verb.does,
             description=verb.does,
             epilog=f"example: python -m minidiff {verb.example}",
@@ -45,6 +46,18 @@ def make_parser() -> Parser:
         for names, settings in verb.options:
             sub.add_argument(*names, **path_type(names, settings), **settings)
     return parser
+
+
+def usage(options: list) -> str:
+    """What comes first, first: argparse would show --strength S [S ...] before the picture, which
+    that option then swallows."""
+    forms = {"+": "{0} [{0} ...]", "*": "[{0} ...]", "?": "[{0}]", None: "{0}"}
+    plain = [
+        forms[settings.get("nargs")].format(settings.get("metavar", names[0]))
+        for names, settings in options
+        if not names[0].startswith("-")
+    ]
+    return " ".join(["%(prog)s", *plain, "[options]" if len(plain) < len(options) else ""]).strip()
 
 
 def path_type(names: tuple[str, ...], settings: dict) -> dict:

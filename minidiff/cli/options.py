@@ -1,6 +1,8 @@
 """Options of the command line that many verbs share, and how their values are read."""
 
+import argparse
 import re
+from collections.abc import Callable
 from importlib import import_module
 
 from minidiff.errors import UserError
@@ -33,6 +35,41 @@ def seeds(text: str) -> list[int]:
 def words(text: str) -> list[str]:
     """ "time,class" as a list."""
     return [word.strip() for word in text.split(",")]
+
+
+def share(text: str) -> list[float]:
+    """ "0.7" or "0.3,0.5" as a list."""
+    percent = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*%\s*", text)
+    if percent:
+        raise UserError(
+            f"--strength is a share such as 0.7 and no percentage: say {float(percent[1]) / 100:g}"
+            f" for {text.strip()}"
+        )
+    return several(text, float, "--strength", "0.3,0.7")
+
+
+def place(text: str) -> list[int]:
+    """ "10" or "1,3,5" as a list."""
+    return several(text, int, "--i-start", "1,3,5")
+
+
+def several(text: str, kind: Callable, option: str, example: str) -> list:
+    """The numbers between commas. An option that takes several values swallows what follows it, so
+    that what is no number may well be what the verb itself is waiting for."""
+    try:
+        return [kind(part) for part in text.split(",")]
+    except ValueError as error:
+        raise UserError(
+            f"{option} takes numbers such as {example}, not {text!r}; the picture and the prompt"
+            f' come before it: edit photo.png "a tiger" {option} {example}'
+        ) from error
+
+
+class Flat(argparse.Action):
+    """The lists of an option's values as one: 1,3 5 is 1 3 5."""
+
+    def __call__(self, parser, namespace, values, option_string=None):
+        setattr(namespace, self.dest, [n for part in values for n in part])
 
 
 DTYPES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}

@@ -49,7 +49,8 @@ def what_it_holds(folder: Path, inner: list[Path], stage: int | None) -> str:
             f" {other} ones ({listed}): give the folder of a {wanted} stage"
         )
     count = "one" if len(fitting) == 1 else str(len(fitting))
-    of_stage = {None: "", 1: " of the first stage", 2: " of the second stage"}[stage]
+    of_stage = {1: " of the first stage", 2: " of the second stage"}.get(stage, "")
+    of_stage = of_stage if len(inner) > 1 else ""
     return f"{folder} is no checkpoint, but it holds {count}{of_stage}: give {listed}"
 
 
