@@ -22,9 +22,13 @@ def seeds(text: str) -> list[int]:
     """ "180" or "0-7" or "1,5,9-12" as a list without repeats."""
     found: dict[int, None] = {}
     for part in text.split(","):
-        match = re.fullmatch(r"\s*(\d{1,19})(?:-(\d{1,19}))?\s*", part)
-        first, last = (int(n) for n in (match[1], match[2] or match[1])) if match else (1, 0)
-        if not first <= last < 2**63:
+        match = re.fullmatch(r"\s*(\d+)(?:-(\d+))?\s*", part)
+        ends = (match[1], match[2] or match[1]) if match else ("1", "0")
+        ends = [n.lstrip("0") or "0" for n in ends]
+        if max(map(len, ends)) > 19 or max(map(int, ends)) >= 2**63:  # int reads no endless ones
+            raise UserError(f"a seed is at most {2**63 - 1}, and {part.strip()[:60]} is larger")
+        first, last = map(int, ends)
+        if first > last:
             raise UserError(f"seeds are whole numbers like 180, 0-7 or 1,5,9-12, not {text!r}")
         if last - first >= MAX_SEEDS:
             raise UserError(f"{text!r} is more than {MAX_SEEDS} seeds")
