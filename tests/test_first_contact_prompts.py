@@ -159,9 +159,18 @@ def test_names_are_those_of_pictures(capsys):
     assert not {"flag france", "tokyo tower"} & set(everything)  # no picture, and held out
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_names_read_emoji_as_prompts_do(capsys):
+    assert main(["names", "🐱"]) == 0
+    assert "cat face" in capsys.readouterr().out.splitlines()
+
+
 def test_names_that_are_not_there(official, tmp_path, capsys):
     for arguments, says in (
         (["motorcylce"], "near are motorcycle"),
+        (["qqqqqqqq"], "has 'qqqqqqqq' in it; `python -m minidiff names` lists them all"),
+        (["fish", "chips"], "has 'fish' and 'chips' together; nothing has 'chips'; there are some"),
+        (["fish", "pizza"], "together; there are some with 'fish' (fish, "),
         (["--weights", str(official.folder)], "lists no names: it reads any English"),
         (["--weights", str(tmp_path / "nowhere")], "there is no folder"),
     ):
