@@ -216,6 +216,8 @@ def test_two_readings(run, tmp_path, verb):
         (["edit", "photo.png", "a cat", "--strength", "nan"], "strength must be above 0"),
         (["edit", "photo.png", "a cat", "--strength", "70%"], "say 0.7 for 70%"),
         (["edit", "photo.png", "a cat", "--strength", "0.5,x"], "0.3,0.7, not '0.5,x'"),
+        (["edit", "photo.png", "a cat", "--strength", "150%"], "percentage: above 0 and up to 1"),
+        (["edit", "photo.png", "--i-start", "1", "7"], "required: prompt, before --strength and"),
         (["edit", "--strength", "0.1", "photo.png", "a cat"], "the picture and the prompt come b"),
         (["edit", "photo.png", "--i-start", "1", "a cat"], "the picture and the prompt come bef"),
         (["edit", "photo.png", "a cat", "--i-start", "1.5"], "such as 1,3,5, not '1.5'"),

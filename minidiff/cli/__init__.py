@@ -20,6 +20,9 @@ PATHS = ("image", "mask", "source", "target", "folder")  # those without an opti
 
 class Parser(argparse.ArgumentParser):
     def error(self, message: str):
+        greedy = [a.option_strings[0] for a in self._actions if a.option_strings and a.nargs == "+"]
+        if greedy and "required:" in message:  # a prompt such as 7 may have become one's value
+            message += f", before {' and '.join(greedy)}, which take all that follows them"
         raise UserError(f"{message}; `{self.prog} --help` shows how")
 
 

@@ -45,10 +45,9 @@ def share(text: str) -> list[float]:
     """ "0.7" or "0.3,0.5" as a list."""
     percent = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*%\s*", text)
     if percent:
-        raise UserError(
-            f"--strength is a share such as 0.7 and no percentage: say {float(percent[1]) / 100:g}"
-            f" for {text.strip()}"
-        )
+        part = float(percent[1]) / 100
+        say = f"say {part:g} for {text.strip()}" if 0 < part <= 1 else "above 0 and up to 1"
+        raise UserError(f"--strength is a share such as 0.7 and no percentage: {say}")
     return several(text, float, "--strength", "0.3,0.7")
 
 
@@ -64,8 +63,8 @@ def several(text: str, kind: Callable, option: str, example: str) -> list:
         return [kind(part) for part in text.split(",")]
     except ValueError as error:
         raise UserError(
-            f"{option} takes numbers such as {example}, not {text!r}; the picture and the prompt"
-            f' come before it: edit photo.png "a tiger" {option} {example}'
+            f"{option} takes numbers such as {example}, not {text[:60]!r}; the picture and the"
+            f' prompt come before it: edit photo.png "a tiger" {option} {example}'
         ) from error
 
 
