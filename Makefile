@@ -27,6 +27,14 @@ given = $(filter command,$(origin $1))
 opt = $(if $(call given,$1),--$2 "$$$1")
 flag = $(if $(call given,$1),--$2)
 
+# only=1.1 is not ONLY=1.1, and would be ignored; others, as CUDA_VISIBLE_DEVICES=0, may pass
+known := ASK BATCH COMPARE DATA DIGITS EDITION EMBEDDINGS EPOCHS EX FAST IMAGE JOBS JSON \
+  KILLS MASK MODE MODEL MODELS NN ONLY OPEN OUT PARTS PORT PROMPT PY SAMPLES SECONDS SEEDS \
+  SETS SOURCE STAGE START_FROM STEPS TEXT_ENCODER TIMES TO WALKS WEIGHTS WEIGHTS_2 YES
+others := $(foreach v,$(filter-out $(known),$(.VARIABLES)),$(if $(call given,$v),$v))
+$(foreach v,$(others),$(foreach k,$(filter $(known),$(shell echo '$v' | tr a-z A-Z)),\
+  $(error nothing reads $v=: write it in capitals, $k=)))
+
 # tests share the cores out where pytest-xdist is there, as it is in .venv; each process holds torch
 side_by_side = $(if $(shell $(PY) -c "import xdist" 2>/dev/null && echo yes),-n $(or $(JOBS),auto) --maxprocesses 4)
 

@@ -120,7 +120,7 @@ def load(
     if compile and device.type != "cuda":
         raise UserError(f"compile speeds up CUDA devices only, and this is {device.type}")
     text = partial(open_text, folder, embeddings=embeddings)
-    model = opened(folder, device, dtype, text, compile)
+    model = opened(folder, device, dtype, text, compile, stage=1)
     if model.config.upscales:
         raise UserError(
             f"{folder} is a second stage, which enlarges what a first one has drawn: give the first"
@@ -136,7 +136,8 @@ def load_second(first: Model, folder: str | Path | None = None) -> Model:
     Raises UserError as load does, and for two that do not belong together.
     """
     folder = second_folder(first.folder) if folder is None else Path(folder).expanduser()
-    model = opened(folder, first.device, first.dtype, lambda *_: first.encode, first.compile)
+    same = (first.device, first.dtype, lambda *_: first.encode, first.compile)
+    model = opened(folder, *same, stage=2)
     if not model.config.upscales:
         raise UserError(f"{folder} is a first stage, and --weights-2 wants one that enlarges")
     theirs, ours = model.config.encoder_hid_dim, first.config.encoder_hid_dim
@@ -148,9 +149,12 @@ def load_second(first: Model, folder: str | Path | None = None) -> Model:
     return model
 
 
-def opened(folder: Path, device: torch.device, dtype, text: Callable, compile: bool) -> Model:
-    """A checkpoint of either stage; text(device, dtype) is what encodes its prompts."""
-    need_checkpoint(folder)
+def opened(
+    folder: Path, device: torch.device, dtype, text: Callable, compile: bool, stage: int
+) -> Model:
+    """A checkpoint; text(device, dtype) is what encodes its prompts. stage: which is wanted, for
+    the advice where the folder is none."""
+    need_checkpoint(folder, stage)
     check_manifest(folder)
     raw = read_json(folder / "unet" / "config.json")
     scheduler = SchedulerConfig.from_dict(read_json(folder / "scheduler" / "scheduler_config.json"))

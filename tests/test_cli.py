@@ -198,16 +198,29 @@ def test_two_readings(run, tmp_path, verb):
         (["sample", "a cat", "--seeds", ""], "seeds are whole numbers"),
         (["sample", "a cat", "--seeds", "5-3"], "seeds are whole numbers"),
         (["sample", "a cat", "--seeds", "0-999999999"], "more than 10000 seeds"),
-        (["sample", "a cat", "--seeds", str(2**63)], "seeds are whole numbers"),
+        (["sample", "a cat", "--seeds", str(2**63)], f"a seed is at most {2**63 - 1}"),
+        (["sample", "a cat", "--seeds", "9" * 5000], f"a seed is at most {2**63 - 1}, and 99"),
         (["sample", "a cat", "--batch", "0"], "at least 1 picture"),
         (["sample", "a cat", "--scale", "0"], "1 to 32 times"),
         (["sample", "a cat", "--dtype", "fp8"], "fp32, fp16, bf16"),
         (["sample", "a cat", "--weights", "nowhere"], "there is no folder nowhere"),
         (["sample", "a cat", "--out", "photo.png"], "photo.png"),
-        (["edit", "absent.png", "a cat"], "absent.png cannot be read"),
+        (["edit", "absent.png", "a cat"], "there is no file absent.png: check the"),
+        (["edit", "a cat", "photo.png"], "the order is picture, prompt: 'photo.png', in the"),
+        (["inpaint", "photo.png", "a cat", "mask.png"], "the order is picture, mask, prompt"),
+        (["inpaint", "a cat", "photo.png", "mask.png"], "is a file, and 'a cat' is none"),
+        (["edit", "https://example.com/a.png", "a cat"], "https://example.com/a.png is an address"),
+        (["edit", ".", "a cat"], ". is a folder: give a picture"),
         (["edit", "photo.png", "a cat", "--strength", "0"], "strength must be above 0"),
         (["edit", "photo.png", "a cat", "--strength", "1.5"], "strength must be above 0"),
         (["edit", "photo.png", "a cat", "--strength", "nan"], "strength must be above 0"),
+        (["edit", "photo.png", "a cat", "--strength", "70%"], "say 0.7 for 70%"),
+        (["edit", "photo.png", "a cat", "--strength", "0.5,x"], "0.3,0.7, not '0.5,x'"),
+        (["edit", "photo.png", "a cat", "--strength", "150%"], "percentage: above 0 and up to 1"),
+        (["edit", "photo.png", "--i-start", "1", "7"], "required: prompt, before --strength and"),
+        (["edit", "--strength", "0.1", "photo.png", "a cat"], "the picture and the prompt come b"),
+        (["edit", "photo.png", "--i-start", "1", "a cat"], "the picture and the prompt come bef"),
+        (["edit", "photo.png", "a cat", "--i-start", "1.5"], "such as 1,3,5, not '1.5'"),
         (["edit", "photo.png", "a cat", "--i-start", "33"], "i_start must be 0 to 32"),
         (["edit", "photo.png", "a cat", "--i-start", "-1"], "i_start must be"),
         (["inpaint", "photo.png", "black.png", "a cat"], "marks nothing"),
@@ -234,6 +247,26 @@ def test_seeds():
     assert seeds(f"{2**63 - 1}") == [2**63 - 1]
     with pytest.raises(UserError):
         seeds("1,,2")
+
+
+def test_places_and_shares_go_by_commas_too(monkeypatch):
+    seen = []
+    monkeypatch.setattr("minidiff.cli.draw.edit", lambda **given: seen.append(given))
+    main(["edit", "a.png", "a cat", "--i-start", "1,3", "5"])
+    main(["edit", "a.png", "a cat", "--strength", "0.3,0.5", "1"])
+    assert seen[0]["i_start"] == [1, 3, 5]
+    assert seen[1]["strength"] == [0.3, 0.5, 1.0]
+
+
+@pytest.mark.parametrize("name", VERBS)
+def test_usage_begins_with_what_has_no_dashes(capsys, name):
+    with pytest.raises(SystemExit):
+        main([*name.split(), "--help"])
+    usage = capsys.readouterr().out.splitlines()[0].partition(f" {name}")[2].split()
+    plain = [names[0] for names, _ in VERBS[name].options if not names[0].startswith("-")]
+    assert len([word for word in usage if "..." not in word and word != "[options]"]) >= len(plain)
+    assert not any("--" in word for word in usage)
+    assert "[options]" not in usage[:-1]
 
 
 def test_full_disks_and_full_memory_are_one_sentence(run, monkeypatch):

@@ -254,6 +254,7 @@ HEIC = b"\x00\x00\x00\x24ftypheic\x00\x00\x00\x00mif1MiHEmiafheictmap" + bytes(4
         ("new.jpg", b"\xff\x0aabc", "JPEG XL"),
         ("lfs.png", b"version https://git-lfs.github.com/spec/v1", "git lfs pull"),
         ("empty.png", b"", "an empty file"),
+        ("text.png", b"hello", "text.png is no kind of picture .*: save it as PNG or JPEG$"),
     ],
 )
 def test_what_is_no_picture_here_says_what_it_is(tmp_path, monkeypatch, name, content, says):
@@ -262,6 +263,27 @@ def test_what_is_no_picture_here_says_what_it_is(tmp_path, monkeypatch, name, co
     for reader in (read_picture, read_mask):
         with pytest.raises(UserError, match=says):
             reader(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["cut.png", "cut.jpg", "cut.webp"])
+def test_a_picture_that_is_cut_short_is_to_be_fetched_again(tmp_path, photo, name, capsys):
+    photo.save(tmp_path / name)
+    path = tmp_path / name
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    assert main(["edit", str(path), "a cat", "--device", "cpu"]) == 2
+    said = capsys.readouterr().err
+    assert said.count(str(path)) == 1
+    assert "fetch or save it again" in said
+
+
+def test_a_picture_of_which_nothing_is_to_be_seen_is_told(save):
+    path = save(Image.new("RGBA", (64, 64), (200, 0, 0, 0)), "clear.png")
+    with pytest.warns(UserWarning, match="transparent everywhere: it is taken as white"):
+        assert (read_picture(path) == 1).all()
+    seen = save(Image.new("RGBA", (64, 64), (200, 0, 0, 9)), "faint.png")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        read_picture(seen)
 
 
 def test_heic_is_read_where_its_library_is(tmp_path, monkeypatch, photo):

@@ -1,5 +1,6 @@
 """Prompts in signs and words that the tokenizer may not know, and numbers of steps."""
 
+import pickle
 import warnings
 
 import pytest
@@ -159,9 +160,18 @@ def test_names_are_those_of_pictures(capsys):
     assert not {"flag france", "tokyo tower"} & set(everything)  # no picture, and held out
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_names_read_emoji_as_prompts_do(capsys):
+    assert main(["names", "🐱"]) == 0
+    assert "cat face" in capsys.readouterr().out.splitlines()
+
+
 def test_names_that_are_not_there(official, tmp_path, capsys):
     for arguments, says in (
         (["motorcylce"], "near are motorcycle"),
+        (["qqqqqqqq"], "has 'qqqqqqqq' in it; `python -m minidiff names` lists them all"),
+        (["fish", "chips"], "has 'fish' and 'chips' together; nothing has 'chips'; there are some"),
+        (["fish", "pizza"], "together; there are some with 'fish' (fish, "),
         (["--weights", str(official.folder)], "lists no names: it reads any English"),
         (["--weights", str(tmp_path / "nowhere")], "there is no folder"),
     ):
@@ -213,3 +223,33 @@ def test_the_empty_prompt_is_needed_only_by_guidance(official, states, tmp_path)
     with pytest.raises(UserError, match="the empty prompt, which guidance compares with"):
         studio.draw("a cat", steps=10)
     assert len(studio.draw("a cat", steps="fast27", guidance=1)) == 1
+
+
+@pytest.mark.parametrize("protocol", range(6))
+def test_a_plain_pickle_is_told_what_to_save_instead(tmp_path, capsys, protocol):
+    path = tmp_path / "plain.pth"
+    path.write_bytes(pickle.dumps({"a cat": [1.0]}, protocol=protocol))
+    assert main(["convert", str(path), str(tmp_path / "x.safetensors")]) == 2
+    said = capsys.readouterr().err
+    assert len(said.splitlines()) == 1
+    assert "torch.save has made" in said and "save plain tensors" in said
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("photo.png", b"\x89PNG\r\n\x1a\n" + bytes(50), "is a picture: what `python -m minidiff"),
+        ("photo.pth", b"\xff\xd8\xff\xe0" + bytes(50), "is a picture: what `python -m minidiff"),
+        ("notes.txt", b"a cat and a dog", "is no file of text states: what `python -m minidiff"),
+        ("empty.pth", b"", "is an empty file: what"),
+        ("cut.pth", b"PK\x03\x04" + bytes(50), "fetch or save it again"),
+        ("lfs.pth", b"version https://git-lfs.github.com/spec/v1", "git lfs pull"),
+        ("cut.safetensors", b"\x08\0\0\0\0\0\0\0{", "not a whole safetensors file"),
+    ],
+)
+def test_what_holds_no_states_is_told_what_is_wanted(tmp_path, capsys, name, content, says):
+    (tmp_path / name).write_bytes(content)
+    assert main(["convert", str(tmp_path / name), str(tmp_path / "x.safetensors")]) == 2
+    said = capsys.readouterr().err
+    assert says in said
+    assert len(said.splitlines()) == 1

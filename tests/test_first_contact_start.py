@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -182,6 +183,31 @@ def test_git_checks_text_out_with_lf():
     assert "* text=auto eol=lf" in rules
     for script in ("tools/setup.sh", ".ci/run", "Makefile"):
         assert b"\r" not in (ROOT / script).read_bytes()
+
+
+@pytest.mark.skipif(not shutil.which("make"), reason="needs make")
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        (["only=1.1"], "nothing reads only=: write it in capitals, ONLY="),
+        (["Ex=views"], "nothing reads Ex=: write it in capitals, EX="),
+        (["weights_2=x"], "WEIGHTS_2="),
+        (["CUDA_VISIBLE_DEVICES=0", "colour=red", "ONLY=1.1"], ""),
+    ],
+)
+def test_a_variable_of_make_in_another_case_is_told(given, says):
+    surroundings = {k: v for k, v in os.environ.items() if not k.startswith("MAKE")}
+    command = ["make", "-n", "help", *given]
+    done = subprocess.run(command, cwd=ROOT, env=surroundings, capture_output=True, text=True)
+    assert done.returncode == (2 if says else 0)
+    assert says in done.stderr
+
+
+def test_make_knows_each_variable_that_it_reads():
+    text = (ROOT / "Makefile").read_text(encoding="utf-8")
+    known = text.partition("known := ")[2].partition("\nothers")[0].replace("\\", "").split()
+    read = re.findall(r"\$\(call (?:opt|flag|given),([A-Z_0-9]+)|\$\(or \$\(([A-Z]+)\)", text)
+    assert sorted(known) == sorted({one or other for one, other in read} | {"PY"})
 
 
 def test_every_text_is_read_as_utf_8():

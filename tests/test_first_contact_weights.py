@@ -162,3 +162,20 @@ def test_the_demo_says_where_it_should_be(monkeypatch, tmp_path):
     assert weights_folder() == tmp_path / "away"
     with pytest.raises(UserError, match="the demo is not where it should be"):
         minidiff.load()
+
+
+def test_a_folder_around_checkpoints_names_the_stage_that_is_wanted(run, tmp_path):
+    for name, unet in (("a-256", {"in_channels": 6}), ("b-64", {"in_channels": 3})):
+        write_json(tmp_path / "both" / name / "unet" / "config.json", unet)
+    write_json(tmp_path / "second" / "c" / "unet" / "config.json", {"in_channels": 6})
+    first = "both is no checkpoint, but it holds one of the first stage: give both/b-64\n"
+    for command, says in [
+        (("sample", "cat", "--weights", "both"), first),
+        (("names", "fish", "--weights", "both"), first),
+        ((*SAMPLE, "--upscale", "--weights-2", "both"), "of the second stage: give both/a-256\n"),
+        (("weights", "check", "both"), "holds 2: give both/a-256 or both/b-64\n"),
+        (("sample", "cat", "--weights", "second"), "only second ones (second/c): give the folder"),
+    ]:
+        status, said = run(*command)
+        assert status == 2
+        assert says in said

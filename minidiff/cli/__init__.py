@@ -20,6 +20,9 @@ PATHS = ("image", "mask", "source", "target", "folder")  # those without an opti
 
 class Parser(argparse.ArgumentParser):
     def error(self, message: str):
+        greedy = [a.option_strings[0] for a in self._actions if a.option_strings and a.nargs == "+"]
+        if greedy and "required:" in message:  # a prompt such as 7 may have become one's value
+            message += f", before {' and '.join(greedy)}, which take all that follows them"
         raise UserError(f"{message}; `{self.prog} --help` shows how")
 
 
@@ -36,6 +39,7 @@ def make_parser() -> Parser:
             groups[group] = add_group(groups[""].add_parser(group, help=GROUPS[group]))
         sub = groups[group].add_parser(
             word,
+            usage=usage(verb.options),
             help=verb.does,
             description=verb.does,
             epilog=f"example: python -m minidiff {verb.example}",
@@ -45,6 +49,18 @@ def make_parser() -> Parser:
         for names, settings in verb.options:
             sub.add_argument(*names, **path_type(names, settings), **settings)
     return parser
+
+
+def usage(options: list) -> str:
+    """What comes first, first: argparse would show --strength S [S ...] before the picture, which
+    that option then swallows."""
+    forms = {"+": "{0} [{0} ...]", "*": "[{0} ...]", "?": "[{0}]", None: "{0}"}
+    plain = [
+        forms[settings.get("nargs")].format(settings.get("metavar", names[0]))
+        for names, settings in options
+        if not names[0].startswith("-")
+    ]
+    return " ".join(["%(prog)s", *plain, "[options]" if len(plain) < len(options) else ""]).strip()
 
 
 def path_type(names: tuple[str, ...], settings: dict) -> dict:

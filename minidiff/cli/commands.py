@@ -39,24 +39,38 @@ def emoji(yes: bool, size: int) -> None:
 
 def names(words: list[str], weights: str | None = None) -> None:
     """Print the names that a model of named pictures can draw, those with all the words in them."""
-    from difflib import get_close_matches
-
+    from minidiff.deepfloyd.signs import Signs
     from minidiff.deepfloyd.words import Words
     from minidiff.io.paths import weights_folder
+    from minidiff.weights.folder import need_checkpoint
 
     folder = weights_folder(weights)
-    if not folder.is_dir():
-        raise UserError(f"there is no folder {folder}: check --weights")
+    need_checkpoint(folder, 1)
     known = Words.from_folder(folder).names
     if not known:
         raise UserError(f"{folder} lists no names: it reads any English")
-    asked = " ".join(words).lower()
+    asked = Signs.from_folder(folder)(" ".join(words)).lower()
     found = [name for name in known if all(word in name for word in asked.split())]
     if not found:
-        near = get_close_matches(asked, known, n=5)
-        instead = f"; near are {', '.join(near)}" if near else ""
-        raise UserError(f"none of the {len(known)} names has {asked!r} in it{instead}")
+        raise UserError(f"none of the {len(known)} names {what_is_near(asked, known)}")
     print("\n".join(found))
+
+
+def what_is_near(asked: str, known: tuple[str, ...]) -> str:
+    """Of words that no name has all of: the names that have some, else those spelled alike."""
+    from difflib import get_close_matches
+
+    having = {word: [name for name in known if word in name] for word in asked.split()}
+    if len(having) > 1 and any(having.values()):
+        strange = [word for word, found in having.items() if not found]
+        told = f"; nothing has {' or '.join(map(repr, strange))}" if strange else ""
+        few = ", ".join(
+            f"{word!r} ({', '.join(found[:3])})" for word, found in having.items() if found
+        )
+        return f"has {' and '.join(map(repr, having))} together{told}; there are some with {few}"
+    near = get_close_matches(asked, known, n=5)
+    remedy = f"near are {', '.join(near)}" if near else "`python -m minidiff names` lists them all"
+    return f"has {asked!r} in it; {remedy}"
 
 
 def train_emoji(stage: int, out: str | None = None, **options) -> Path:

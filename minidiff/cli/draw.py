@@ -4,6 +4,7 @@ Each verb makes a Job of the studio and says how its files are called; `write` d
 """
 
 import math
+import os
 import re
 import warnings
 import zlib
@@ -107,6 +108,7 @@ def edit(
     **options,
 ) -> list[Path]:
     """SDEdit: the picture noised, then denoised towards the prompt, for every strength and seed."""
+    check_order(prompt, image)
     if strength and i_start:
         raise UserError("--strength and --i-start say the same thing: give one of them")
     settings, studio = opened(options)
@@ -122,6 +124,7 @@ def edit(
 
 def inpaint(image: str, mask: str, prompt: str, invert: bool, **options) -> list[Path]:
     """The prompt where the mask is white, the picture elsewhere."""
+    check_order(prompt, image, mask)
     settings, studio = opened(options)
     job = studio.inpainting(image, mask, prompt, settings.seeds, invert=invert, **settings.walk)
     kind = f"inpaint-{slug(Path(image).stem)}" + "-inverted" * invert
@@ -161,6 +164,21 @@ def upscale(image: str, prompt: str, **options) -> list[Path]:
 
 
 # --- what they share --------------------------------------------------------------------------
+
+
+def check_order(prompt: str, image: str, *mask: str) -> None:
+    """UserError where the prompt is a file and what shall be one is not: they are swapped."""
+
+    def there(name: str) -> bool:  # also for texts that no file's name can be
+        return os.path.isfile(os.path.expanduser(name))
+
+    if there(prompt) and not all(map(there, (image, *mask))):
+        order = "picture, mask, prompt" if mask else "picture, prompt"
+        wrong = next(name for name in (image, *mask) if not there(name))
+        raise UserError(
+            f"the order is {order}: {prompt!r}, in the prompt's place, is a file, and {wrong!r} is"
+            " none"
+        )
 
 
 def opened(options: dict, large: bool = False) -> tuple[Settings, Studio]:

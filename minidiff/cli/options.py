@@ -1,6 +1,8 @@
 """Options of the command line that many verbs share, and how their values are read."""
 
+import argparse
 import re
+from collections.abc import Callable
 from importlib import import_module
 
 from minidiff.errors import UserError
@@ -20,9 +22,13 @@ def seeds(text: str) -> list[int]:
     """ "180" or "0-7" or "1,5,9-12" as a list without repeats."""
     found: dict[int, None] = {}
     for part in text.split(","):
-        match = re.fullmatch(r"\s*(\d{1,19})(?:-(\d{1,19}))?\s*", part)
-        first, last = (int(n) for n in (match[1], match[2] or match[1])) if match else (1, 0)
-        if not first <= last < 2**63:
+        match = re.fullmatch(r"\s*(\d+)(?:-(\d+))?\s*", part)
+        ends = (match[1], match[2] or match[1]) if match else ("1", "0")
+        ends = [n.lstrip("0") or "0" for n in ends]
+        if max(map(len, ends)) > 19 or max(map(int, ends)) >= 2**63:  # int reads no endless ones
+            raise UserError(f"a seed is at most {2**63 - 1}, and {part.strip()[:60]} is larger")
+        first, last = map(int, ends)
+        if first > last:
             raise UserError(f"seeds are whole numbers like 180, 0-7 or 1,5,9-12, not {text!r}")
         if last - first >= MAX_SEEDS:
             raise UserError(f"{text!r} is more than {MAX_SEEDS} seeds")
@@ -33,6 +39,40 @@ def seeds(text: str) -> list[int]:
 def words(text: str) -> list[str]:
     """ "time,class" as a list."""
     return [word.strip() for word in text.split(",")]
+
+
+def share(text: str) -> list[float]:
+    """ "0.7" or "0.3,0.5" as a list."""
+    percent = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*%\s*", text)
+    if percent:
+        part = float(percent[1]) / 100
+        say = f"say {part:g} for {text.strip()}" if 0 < part <= 1 else "above 0 and up to 1"
+        raise UserError(f"--strength is a share such as 0.7 and no percentage: {say}")
+    return several(text, float, "--strength", "0.3,0.7")
+
+
+def place(text: str) -> list[int]:
+    """ "10" or "1,3,5" as a list."""
+    return several(text, int, "--i-start", "1,3,5")
+
+
+def several(text: str, kind: Callable, option: str, example: str) -> list:
+    """The numbers between commas. An option that takes several values swallows what follows it, so
+    that what is no number may well be what the verb itself is waiting for."""
+    try:
+        return [kind(part) for part in text.split(",")]
+    except ValueError as error:
+        raise UserError(
+            f"{option} takes numbers such as {example}, not {text[:60]!r}; the picture and the"
+            f' prompt come before it: edit photo.png "a tiger" {option} {example}'
+        ) from error
+
+
+class Flat(argparse.Action):
+    """The lists of an option's values as one: 1,3 5 is 1 3 5."""
+
+    def __call__(self, parser, namespace, values, option_string=None):
+        setattr(namespace, self.dest, [n for part in values for n in part])
 
 
 DTYPES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}

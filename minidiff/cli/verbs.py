@@ -20,9 +20,12 @@ from minidiff.cli.options import (
     SECOND,
     TRAINED,
     UPSCALING,
+    Flat,
     Option,
     option,
+    place,
     seeds,
+    share,
     words,
 )
 
@@ -52,14 +55,16 @@ VERBS = {
             option("prompt", help="what it shall become"),
             option(
                 "--strength",
-                type=float,
+                type=share,
+                action=Flat,
                 nargs="+",
                 metavar="S",
                 help="the share of the walk that is redone, above 0 and up to 1; default: 0.7",
             ),
             option(
                 "--i-start",
-                type=int,
+                type=place,
+                action=Flat,
                 nargs="+",
                 metavar="I",
                 help="or, as in the course, the place in the list of timesteps where it begins; the"

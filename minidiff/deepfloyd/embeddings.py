@@ -10,6 +10,7 @@ Two kinds of file hold prompt -> (77, d) states:
 import difflib
 import pickle
 import re
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +26,16 @@ from minidiff.io.paths import expanded
 
 LENGTH = 77
 Embeddings = dict[str, Tensor]  # prompt -> (77, d)
+PICTURE = rb"\x89PNG|\xff\xd8\xff|GIF8|RIFF....WEBP|BM|II\*\0|MM\0\*|....ftyp"
+OF_TORCH = (b"PK\x03\x04", b"l\xfc\x9cF\xf9 j\xa8P\x19")  # torch.save's archives, new and old
+WANTED = (
+    "what `python -m minidiff encode` writes is wanted, or the course's prompt_embeds_dict.pth, a"
+    " torch.save of a dict of tensors"
+)
+SAVE = (
+    "save plain tensors, torch.save({prompt: torch.as_tensor(x) for prompt, x in embeds.items()},"
+    " path)"
+)
 
 
 @dataclass
@@ -81,13 +92,30 @@ def is_pickle(path: Path) -> bool:
     """Whether a file is torch's or Python's, by its first bytes: names tell nothing."""
     try:
         check_is_file(path)
-        with open(path, "rb") as file:
-            start = file.read(9)
+        start = start_of(path)
+    except FileNotFoundError as error:
+        raise UserError(f"there is no file {path}: check the name") from error
     except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror or error})") from error
+        raise UserError(f"{path} cannot be read ({error.strerror or error}); {WANTED}") from error
     header = start[8:9] == b"{"  # safetensors: the header's length in 8 bytes, then JSON
+    if header or start.startswith((b"version https://git-lfs", b"<")):
+        return False  # open_weights has a sentence for these
+    if not start or re.match(PICTURE, start, re.DOTALL):
+        raise UserError(f"{path} is {'a picture' if start else 'an empty file'}: {WANTED}")
     named = path.suffix.lower() in (".pth", ".pt", ".pkl")  # the oldest pickles begin as any text
-    return not header and (named or start.startswith((b"PK\x03\x04", b"\x80")))
+    if not named and not start.startswith((b"PK\x03\x04", b"\x80")) and no_length(start):
+        raise UserError(f"{path} is no file of text states: {WANTED}")
+    return named or start.startswith((b"PK\x03\x04", b"\x80"))
+
+
+def start_of(path: Path) -> bytes:
+    with open(path, "rb") as file:
+        return file.read(64)
+
+
+def no_length(start: bytes) -> bool:
+    """Whether these are not the 8 bytes of a header's length, though the rest may be cut off."""
+    return len(start) >= 8 and int.from_bytes(start[:8], "little") > 100_000_000
 
 
 def read_safetensors(path: Path) -> dict[str, Tensor]:
@@ -98,22 +126,33 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
 
 def read_pickle(path: Path) -> dict[str, Tensor]:
     try:
-        with open(path, "rb") as file:  # by its name, torch would choose another reader
+        # opened here: by its name, torch would choose another reader
+        with open(path, "rb") as file, warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Detected pickle protocol")  # "please file an issue"
             found = torch.load(file, map_location="cpu", weights_only=True)
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror or error})") from error
-    except pickle.UnpicklingError as error:
-        named = re.search(r"GLOBAL (\S+)", str(error))
-        holds = f"holds {named[1]}, more than tensors," if named else "is damaged, or no such file,"
-        raise UserError(
-            f"{path} {holds} and was not opened, for such a file can run code: save plain tensors,"
-            " torch.save({prompt: torch.as_tensor(x) for prompt, x in embeds.items()}, path)"
-        ) from error
-    except Exception as error:  # a damaged archive can fail in any way it likes
-        raise UserError(f"{path} is not a whole .pth file ({type(error).__name__})") from error
+    except Exception as error:  # a damaged archive, or what is none, fails in any way
+        raise UserError(why_not_opened(path, error)) from error
     if not isinstance(found, dict):
         raise UserError(f"{path} holds a {type(found).__name__}, not a dict of prompt -> tensor")
     return found
+
+
+def why_not_opened(path: Path, error: Exception) -> str:
+    """The sentence for a pickle with more than tensors, not of torch.save, or cut short."""
+    start = start_of(path)
+    safety = "and was not opened, for such a file can run code"
+    if named := re.search(r"GLOBAL (\S+)", str(error)):
+        return f"{path} holds {named[1]}, more than tensors, {safety}: {SAVE}"
+    ours = any(sign in start for sign in OF_TORCH)
+    if ours and isinstance(error, pickle.UnpicklingError):
+        return f"{path} holds more than tensors, or is damaged, {safety}: {SAVE}"
+    if ours:
+        return f"{path} is not a whole .pth file ({type(error).__name__}): fetch or save it again"
+    if start.startswith(b"\x80"):
+        return f"{path} is a pickle, but none that torch.save has made, {safety}: {SAVE}"
+    return f"{path} is no file that torch.save has made, {safety}: {SAVE}"
 
 
 def check_states(path: Path, prompt: object, states: object) -> Tensor:

@@ -5,13 +5,14 @@ on a ground of one's choice. Files are never written here.
 """
 
 import io
+import os
 import re
 import warnings
 from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from minidiff.errors import UserError
 from minidiff.io.files import check_is_file
@@ -35,6 +36,7 @@ OTHER_KINDS = (
 
 def open_image(path: str | Path) -> Image.Image:
     """The decoded first frame, turned as its EXIF says, in sRGB. UserError for anything else."""
+    refuse_address(str(path))
     path = expanded(path)
     try:
         check_is_file(path)
@@ -54,13 +56,44 @@ def open_image(path: str | Path) -> Image.Image:
     except UserError:
         raise
     except OSError as error:
-        reason = error.strerror or str(error).splitlines()[0]
-        raise UserError(f"{path} cannot be read as a picture ({reason})") from error
+        raise UserError(why_unread(path, error)) from error
     except Exception as error:  # a damaged file can make a decoder fail in any way it likes
-        raise UserError(f"{path} is a damaged picture ({type(error).__name__}: {error})") from error
+        raise UserError(
+            f"{path} is a damaged picture ({type(error).__name__}: {error}): fetch or save it again"
+        ) from error
     if frames > 1:
         warnings.warn(f"{path} has {frames} frames: the first one is used")
     return to_srgb(image, path)
+
+
+def refuse_address(name: str) -> None:
+    """UserError for an address; a Path has made one slash of its two."""
+    scheme = re.match(r"(https?|ftp|file|data|s3):", name, re.IGNORECASE)
+    if not scheme or os.path.exists(name):
+        return
+    shown = re.sub(r"^(https?|ftp|s3):/+", r"\1://", name, flags=re.IGNORECASE)
+    if scheme[1].lower() == "file":
+        raise UserError(f"{shown} is an address: give the file's path, without file://")
+    raise UserError(
+        f"{shown[:100]} is an address, which is not fetched here: save the picture as a file first,"
+        " and give that file's name"
+    )
+
+
+def why_unread(path: Path, error: OSError) -> str:
+    """The sentence for a file that there is not, that may not be read, or that PIL cannot read."""
+    if isinstance(error, UnidentifiedImageError):
+        return f"{path} is no kind of picture that is known here: save it as PNG or JPEG"
+    if isinstance(error, (FileNotFoundError, NotADirectoryError)):
+        return f"there is no file {path}: check the name, and the folder you are in"
+    if isinstance(error, IsADirectoryError) or path.is_dir():
+        return f"{path} is a folder: give a picture that lies in it"
+    if isinstance(error, PermissionError):
+        return f"{path} may not be read: change its permissions, or copy it"
+    if error.strerror:
+        return f"{path} cannot be read as a picture ({error.strerror}): check the name"
+    reason = str(error).splitlines()[0]
+    return f"{path} is a picture that is damaged or cut short ({reason}): fetch or save it again"
 
 
 def refuse_other_kinds(path: Path) -> None:

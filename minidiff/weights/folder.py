@@ -3,13 +3,16 @@
 from pathlib import Path
 
 from minidiff.errors import UserError
-from minidiff.weights.known import REPOSITORIES
+from minidiff.weights.known import REPOSITORIES, is_stage_2, unet_config
 
 CONFIG = Path("unet") / "config.json"
 
 
-def need_checkpoint(folder: Path) -> None:
-    """UserError unless `folder` has the official layout's unet/config.json."""
+def need_checkpoint(folder: Path, stage: int | None = None) -> None:
+    """UserError unless `folder` has the official layout's unet/config.json.
+
+    stage: 1 or 2, which of them is wanted here; None: either
+    """
     if (folder / CONFIG).is_file():
         return
     if not folder.is_dir():
@@ -19,7 +22,7 @@ def need_checkpoint(folder: Path) -> None:
         raise UserError(f"{folder} is one part of a checkpoint: give {around[0]} instead")
     inner = sorted([*folder.glob(f"*/{CONFIG}"), *folder.glob(f"snapshots/*/{CONFIG}")])
     if inner:
-        raise UserError(f"{folder} is no checkpoint, but it holds one: give {inner[0].parents[1]}")
+        raise UserError(what_it_holds(folder, [path.parents[1] for path in inner], stage))
     if folder.name.endswith(".part"):
         raise UserError(f"{folder} is a pull that is not done: run the same pull again")
     names = sorted(path.name for path in folder.iterdir())
@@ -33,6 +36,22 @@ def need_checkpoint(folder: Path) -> None:
         f"{folder} is no checkpoint in the official layout: it has no unet/config.json, but "
         + (", ".join(names[:8]) or "is empty")
     )
+
+
+def what_it_holds(folder: Path, inner: list[Path], stage: int | None) -> str:
+    """Of a folder around checkpoints: those of the wanted stage, for the other would be refused."""
+    fitting = [p for p in inner if stage is None or is_stage_2(unet_config(p)) == (stage == 2)]
+    listed = " or ".join(map(str, (fitting or inner)[:8]))
+    if not fitting:
+        wanted, other = ("first", "second") if stage == 1 else ("second", "first")
+        return (
+            f"{folder} is no checkpoint, and holds no {wanted} stage, which is wanted here, only"
+            f" {other} ones ({listed}): give the folder of a {wanted} stage"
+        )
+    count = "one" if len(fitting) == 1 else str(len(fitting))
+    of_stage = {1: " of the first stage", 2: " of the second stage"}.get(stage, "")
+    of_stage = of_stage if len(inner) > 1 else ""
+    return f"{folder} is no checkpoint, but it holds {count}{of_stage}: give {listed}"
 
 
 def no_folder(path: Path) -> str:
