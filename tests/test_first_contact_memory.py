@@ -170,3 +170,9 @@ def test_a_negative_prompt_that_counts_for_nothing_is_told(studio):
 def test_a_mask_of_nothing_is_told_in_the_courses_cell(studio):
     with pytest.warns(UserWarning, match="nothing of the picture is made anew"):
         minidiff.io.inputs.mask(torch.zeros(64, 64), torch.zeros(1, 3, 64, 64))
+
+
+def test_a_picture_that_nobody_can_see_is_told(studio):
+    with pytest.warns(UserWarning, match="transparent everywhere"):
+        white = studio.picture(Image.new("RGBA", (80, 80), (255, 0, 0, 0)))
+    assert white.min() == 1

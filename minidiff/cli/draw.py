@@ -154,6 +154,7 @@ def hybrid(far: str, near: str, **options) -> list[Path]:
 
 def upscale(image: str, prompt: str, **options) -> list[Path]:
     """Any picture, shrunk to the size of the first stage's, made large by the second."""
+    check_order(prompt, image)
     settings, studio = opened(options, large=True)
     low = studio.picture(image).expand(len(settings.seeds), -1, -1, -1)
     name = Name(f"upscale-{slug(Path(image).stem)}", prompt, {"image": Path(image).name})

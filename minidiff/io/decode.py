@@ -18,6 +18,7 @@ from minidiff.errors import UserError
 from minidiff.io.files import check_is_file
 from minidiff.io.paths import expanded
 
+WHITE = 255
 MAX_PIXELS = 100_000_000  # a larger one is asked to be made smaller before it fills the memory
 HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 
@@ -151,6 +152,8 @@ def flatten(image: Image.Image, background: int, path: str | Path = "this pictur
     if not image.has_transparency_data:
         return image.convert("RGB")
     layers = image.convert("RGBA")
+    if background == WHITE and layers.getchannel("A").getextrema()[1] == 0:
+        warnings.warn(f"{path} is transparent everywhere: it is taken as white")
     ground = Image.new("RGBA", layers.size, (background, background, background, 255))
     return Image.alpha_composite(ground, layers).convert("RGB")
 

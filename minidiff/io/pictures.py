@@ -43,10 +43,7 @@ def read_picture(path: str | Path, size: int = 64) -> Tensor:
 
     UserError for what is not a picture, is cut short, or is larger than 100 million pixels.
     """
-    image = open_image(path)
-    if image.has_transparency_data and not alpha_of(image).any():
-        warnings.warn(f"the picture {path} is transparent everywhere: it is taken as white")
-    image = flatten(image, background=255, path=path)
+    image = flatten(open_image(path), background=255, path=path)
     pixels = np.asarray(square(image, size), dtype=np.float32) / 127.5 - 1
     return torch.from_numpy(pixels).permute(2, 0, 1)[None].contiguous()
 
