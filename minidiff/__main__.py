@@ -9,8 +9,11 @@ if __name__ == "__main__":
         found = "%d.%d" % sys.version_info[:2]  # noqa: UP031
         sys.stderr.write("minidiff: needs Python 3.10 or newer, and this is %s\n" % found)  # noqa: UP031
         sys.exit(2)
-    from minidiff.cli import main
-    from minidiff.io.surroundings import settle
+    try:
+        from minidiff.cli import main
+        from minidiff.io.surroundings import settle
+    except KeyboardInterrupt:  # nothing has begun
+        sys.exit(130)
 
     settle()
     sys.exit(main())
