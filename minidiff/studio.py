@@ -376,9 +376,9 @@ class Studio:
         if not isinstance(mask, File):
             m = (several_masks(mask, self.picture(picture)) >= 0.5).float()
             return 1 - m if invert else m
-        of_the_models_size = isinstance(mask, Image.Image) and mask.size == (side, side)
-        if not isinstance(other, File) or (of_the_models_size and not same_size(mask, other)):
-            other = None  # nothing to compare with
+        size = getattr(mask, "size", None)  # of a picture in memory; it may be the model's own
+        alike = size != (side, side) or getattr(other, "size", None) == size
+        other = other if alike and isinstance(other, File) else None  # nothing to compare with
         return read_mask(mask, side, picture=other, invert=invert).to(self.model.device)
 
     # --- walking ---------------------------------------------------------------------------------
@@ -435,10 +435,6 @@ def open_studio(
 def suitable_batch(model: Model) -> int:
     """Pictures at a time: few on a CPU, whose cache is small; on a GPU as a large model fits."""
     return 16 if model.device.type == "cpu" else 32
-
-
-def same_size(mask: Image.Image, picture: File) -> bool:
-    return isinstance(picture, Image.Image) and picture.size == mask.size
 
 
 def listed(prompts: str | Sequence[str]) -> list[str]:

@@ -218,8 +218,7 @@ def write(
             written += save(film, stem, tells, settings, name.view)
     if settings.upscale and small is not None:
         how |= {"negative": settings.negative}
-        first = job.plan.tells | {"guidance": job.plan.guidance, "weights": studio.model.name}
-        first = {f"first {key}": value for key, value in first.items()}
+        first = {f"first {key}": value for key, value in walk_told(studio, job).items()}
         names = [replace(name, tells=name.tells | first) for name in names]
         written += enlarge_all(upscaler, settings, small, names, kind, *what, **how)
     return written
@@ -270,9 +269,12 @@ def keep_frames(steps, all_of_them: bool) -> list[torch.Tensor]:
 
 def told(studio: Studio, settings: Settings, job: Job, name: Name, seed: int) -> dict:
     """What the files say of a picture: enough to draw it, and the small one behind it, again."""
-    tells = {"prompt": name.prompt, "seed": seed, **job.plan.tells}
-    tells |= {"guidance": job.plan.guidance, "weights": studio.model.name, **name.tells}
+    tells = {"prompt": name.prompt, "seed": seed, **walk_told(studio, job), **name.tells}
     return tells | ({"negative": settings.negative} if settings.negative else {})
+
+
+def walk_told(studio: Studio, job: Job) -> dict:
+    return job.plan.tells | {"guidance": job.plan.guidance, "weights": studio.model.name}
 
 
 def stem_of(name: Name, seed: int) -> str:

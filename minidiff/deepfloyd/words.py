@@ -53,8 +53,10 @@ class Words:
         return cls(*lists)
 
     def note(self, prompt: str, text: str) -> None:
-        strange = [word for word in words_in(text) if word not in self.known | LITTLE]
-        if self.known and strange:
+        if not self.known:
+            return
+        strange = [w for w in words_in(text) if w not in self.known and w not in LITTLE]
+        if strange:
             told = ", ".join(map(repr, strange))
             warnings.warn(
                 f"of the prompt {prompt!r} the model was never told {told}: it draws something all"

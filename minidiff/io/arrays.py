@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from minidiff.errors import UserError
-from minidiff.io.inputs import as_tensor
+from minidiff.io.inputs import as_tensor, from_0_to_1
 from minidiff.io.pictures import File
 
 
@@ -17,7 +17,7 @@ def as_image(picture):
     """Bytes or truth values, channels first or last, as a PIL picture; anything else as it is."""
     if not isinstance(picture, np.ndarray) or picture.dtype not in (np.uint8, np.bool_):
         return picture
-    return from_bytes(picture, "a picture")
+    return image_of(picture, "a picture")
 
 
 def as_mask(mask):
@@ -25,7 +25,7 @@ def as_mask(mask):
     if isinstance(mask, File):
         return mask
     if isinstance(mask, np.ndarray) and mask.dtype == np.uint8 and mask.ndim == 3:
-        return from_bytes(mask, "a mask")  # it may have colours, and transparent parts
+        return image_of(mask, "a mask")  # it may have colours, and transparent parts
     m = as_tensor(mask, "a mask").detach().cpu()
     while m.ndim > 2 and 1 in (m.shape[0], m.shape[-1]):
         m = m[0] if m.shape[0] == 1 else m[..., 0]
@@ -33,14 +33,11 @@ def as_mask(mask):
         return mask
     if not m.numel():
         raise UserError("the mask given has no pixels")
-    whole = not m.is_floating_point() and m.dtype != torch.bool and int(m.max()) > 1
-    m = m.double() / (255 if whole else 1)
-    if not bool(((m >= 0) & (m <= 1)).all()):
-        raise UserError("a mask has values from 0 (keep) to 1 (make anew), or bytes up to 255")
-    return Image.fromarray((m * 255).round().to(torch.uint8).numpy())
+    shares = from_0_to_1(m, torch.zeros((), dtype=torch.float64))
+    return Image.fromarray((shares * 255).round().to(torch.uint8).numpy())
 
 
-def from_bytes(array: np.ndarray, what: str) -> Image.Image:
+def image_of(array: np.ndarray, what: str) -> Image.Image:
     shape = array.shape
     if array.ndim == 3 and shape[-1] not in (1, 3, 4) and shape[0] in (1, 3, 4):
         array = np.moveaxis(array, 0, -1)

@@ -139,12 +139,18 @@ def mask(value, like: Tensor) -> Tensor:
         )
     if len(m) not in (1, len(like)):
         raise UserError(f"give one mask, or one for each of {len(like)} pictures, not {len(m)}")
+    m = from_0_to_1(m, like)
+    if not bool(m.any()):
+        warnings.warn("the mask is 0 everywhere: nothing of the picture is made anew")
+    return m
+
+
+def from_0_to_1(m: Tensor, like: Tensor) -> Tensor:
+    """A mask's values, which may be bytes, as shares of the device and dtype of `like`."""
     top = 255 if not m.is_floating_point() and m.max() > 1 else 1
     m = m.to(like.device, like.dtype) / top
     if not bool(((m >= 0) & (m <= 1)).all()):
         raise UserError("a mask has values from 0 (keep) to 1 (make anew), or bytes up to 255")
-    if not bool(m.any()):
-        warnings.warn("the mask is 0 everywhere: nothing of the picture is made anew")
     return m
 
 

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from minidiff.deepfloyd.embeddings import PrecomputedText
-from minidiff.deepfloyd.words import Words
 
 DEMO_EXAMPLES = (
     "a cat", "red heart", "a rocket", "a fluent emoji of pizza", "a red apple on a blue background",
@@ -29,5 +28,5 @@ def known_prompts(model) -> KnownPrompts:
     if isinstance(model.encode, PrecomputedText):  # nothing else can be asked for
         known = tuple(prompt for prompt in model.encode.embeddings if prompt)
         return KnownPrompts(known, known[:6], free=False)
-    names = Words.from_folder(model.folder).names
+    names = model.encode.words.names
     return KnownPrompts(names or COURSE_EXAMPLES, DEMO_EXAMPLES if names else COURSE_EXAMPLES)
