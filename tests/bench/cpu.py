@@ -19,6 +19,7 @@ from minidiff.model import Model, load
 from minidiff.noise import SeededNoise
 from minidiff.sampling import denoise, last
 from minidiff.schedule import pipeline_pairs
+from tests.bench.theirs import if_pipeline
 from tests.bench.timing import Timing, relative_error, summary
 from tests.libraries import missing
 
@@ -111,19 +112,14 @@ def convolution_rate(unet: nn.Module, step: Callable[[], object]) -> dict:
 
 def compare(model: Model) -> dict:
     """Five interleaved walks of four pictures, DDPM, guided: ours, theirs, theirs channels_last."""
-    from diffusers import DDPMScheduler, IFPipeline, UNet2DConditionModel
+    from diffusers import DDPMScheduler, UNet2DConditionModel
 
     states, empty = model.encode(PROMPTS), model.encode([""] * len(PROMPTS))
     theirs = UNet2DConditionModel.from_pretrained(DEMO / "unet").eval().requires_grad_(False)
     x, both = torch.randn(4, 3, 64, 64), model.encode(PROMPTS)
     error = relative_error(model.unet(x, 500, both), theirs(x, 500, both, return_dict=False)[0])
     assert error < 1e-4, f"the two UNets differ by {error}: there is nothing to compare"
-    pipeline = IFPipeline(
-        tokenizer=None, text_encoder=None, unet=theirs,
-        scheduler=DDPMScheduler.from_pretrained(DEMO / "scheduler"), safety_checker=None,
-        feature_extractor=None, watermarker=None, requires_safety_checker=False,
-    )  # fmt: skip
-    pipeline.set_progress_bar_config(disable=True)
+    pipeline = if_pipeline(theirs, DDPMScheduler.from_pretrained(DEMO / "scheduler"))
     cond, uncond = model.unet.prepare(states), model.unet.prepare(empty)
 
     def ours_walks():
@@ -146,13 +142,18 @@ def compare(model: Model) -> dict:
         "diffusers": partial(they_walk, torch.contiguous_format),
         "diffusers, channels_last": partial(they_walk, torch.channels_last),
     }
+    return reported(in_turn(walks))
+
+
+def in_turn(walks: dict[str, Callable[[], object]]) -> dict[str, list[float]]:
+    """Milliseconds of each walk, PAIRS times over; the first turn is not counted."""
     taken = {who: [] for who in walks}
-    for turn in range(-1, PAIRS):  # the first is not counted
+    for turn in range(-1, PAIRS):
         for who, walk in walks.items():
             spent = milliseconds(walk)
             if turn >= 0:
                 taken[who].append(spent)
-    return reported(taken)
+    return taken
 
 
 def reported(taken: dict[str, list[float]]) -> dict:

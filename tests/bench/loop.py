@@ -12,6 +12,7 @@ from minidiff.guidance import CFG
 from minidiff.noise import SeededNoise
 from minidiff.sampling import denoise, last
 from minidiff.schedule import cosine_schedule, leading_timesteps, pipeline_pairs
+from tests.bench.theirs import if_pipeline
 from tests.bench.timing import interleaved
 from tests.bench.unet_step import inputs, random_twins
 from tests.configs import OFFICIAL_UNETS
@@ -29,18 +30,13 @@ SCHEDULER = {
 @torch.no_grad()
 def measure(name: str, compiled: bool = False) -> dict:
     """Time whole pictures; prints three lines and returns the numbers."""
-    from diffusers import DDPMScheduler, IFPipeline
+    from diffusers import DDPMScheduler
 
     torch.backends.cudnn.benchmark = True
     ours, theirs = random_twins(name)
     _, _, text = inputs(2, OFFICIAL_UNETS[name][0]["encoder_hid_dim"])
     theirs.to(memory_format=torch.channels_last)
-    pipeline = IFPipeline(
-        tokenizer=None, text_encoder=None, unet=theirs, scheduler=DDPMScheduler(**SCHEDULER),
-        safety_checker=None, feature_extractor=None, watermarker=None,
-        requires_safety_checker=False,
-    )  # fmt: skip
-    pipeline.set_progress_bar_config(disable=True)
+    pipeline = if_pipeline(theirs, DDPMScheduler(**SCHEDULER))
     if compiled:
         pipeline.unet = torch.compile(theirs, mode="reduce-overhead")
     fast = GraphedUNet(ours, compiled)

@@ -7,7 +7,6 @@ two are timed in turn. A way that needs fewer UNet calls wins here, and so does 
 Wants the packed emoji (`make data SETS=emoji`), which the judge compares with. Runs on a CPU too.
 """
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -20,6 +19,8 @@ from minidiff.emoji.workbench import Workbench, spread
 from minidiff.guidance import CFG
 from minidiff.io.paths import DEMO
 from minidiff.sampling import last
+from tests.bench.cpu import in_turn
+from tests.bench.theirs import if_pipeline
 from tests.bench.timing import relative_error, summary
 from tests.libraries import quiet
 
@@ -27,7 +28,6 @@ BAR = 0.95
 NAMES_ON_GPU, NAMES_ON_CPU = 300, 100
 CALLS = (4, 5, 6, 8, 10, 15, 20)  # of the UNet, each for two prompts; tried until the bar is met
 GUIDANCES = (3.0, 5.0)
-PAIRS = 5
 
 OURS = {
     "ddim": {"sampler": "ddim", "eta": 0.0},
@@ -105,14 +105,9 @@ def named(bench: Workbench, way: Way, states: Tensor, asked: list[dict]) -> floa
 
 
 def timed(best: dict[str, Way], states: Tensor) -> dict:
-    """The two ways in turn, the same pictures each time; the first turn is not counted."""
-    taken = {who: [] for who in best}
-    for turn in range(-1, PAIRS):
-        for who, way in best.items():
-            started = time.perf_counter()
-            way.draw(states, 0).cpu()
-            if turn >= 0:
-                taken[who].append((time.perf_counter() - started) * 1000 / len(states))
+    """The two ways in turn, the same pictures each time: milliseconds a picture."""
+    walks = {who: lambda way=way: way.draw(states, 0).cpu() for who, way in best.items()}
+    taken = {who: [ms / len(states) for ms in spent] for who, spent in in_turn(walks).items()}
     ratios = [theirs / ours for ours, theirs in zip(taken["ours"], taken["diffusers"])]
     for who, way in best.items():
         print(f"  {who:10} {way}: {summary(taken[who])} a picture")
@@ -157,12 +152,7 @@ def their_ways(bench: Workbench) -> list[Way]:
         steps = options.get("num_train_timesteps", 1000)
         scheduler = getattr(diffusers, kind)(trained_betas=betas[:steps], **options)
         scheduler.register_to_config(variance_type="fixed_small")  # the pipeline asks for it
-        pipeline = diffusers.IFPipeline(
-            tokenizer=None, text_encoder=None, unet=unet, scheduler=scheduler,
-            safety_checker=None, feature_extractor=None, watermarker=None,
-            requires_safety_checker=False,
-        )  # fmt: skip
-        pipeline.set_progress_bar_config(disable=True)
+        pipeline = if_pipeline(unet, scheduler)
 
         def draw(states: Tensor, first: int) -> Tensor:
             device = bench.device
